@@ -1,0 +1,68 @@
+# `make run` opens the explorer, `make test` checks everything; both install what they need first, into .venv.
+# Stamps in .venv remember what was installed, so that a second call is quick.
+
+PYTHON ?= python3
+PORT ?= 7860
+API_PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+RUNNABLE := $(VENV)/.runnable
+TESTABLE := $(VENV)/.testable
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint types unit browser bench gpu clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: $(TESTABLE) ## everything for development: training, server, explorer, tests
+
+run: $(RUNNABLE) ## start server and explorer with the shipped models, print one address (PORT=7860 API_PORT=8000)
+	@$(BIN)/python -m app.run --port $(PORT) --api-port $(API_PORT)
+
+test: lint types browser unit ## all checks: ruff, mypy, import rules, pytest with a real Chromium
+
+lint: $(TESTABLE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(TESTABLE)
+	$(BIN)/mypy
+
+unit: $(TESTABLE) browser
+	$(BIN)/python -m pytest
+
+# Debian's Chromium for the browser tests. Without it they are skipped with the reason, or fail where CI is set.
+APT := DEBIAN_FRONTEND=noninteractive apt-get -q
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
+		echo "Installing Chromium for the browser tests ..."; \
+		$$sudo env $(APT) update && $$sudo env $(APT) install -y --no-install-recommends chromium; \
+	} || echo "No Chromium, so the browser tests cannot run. On Debian: sudo apt-get install chromium"
+
+bench: $(TESTABLE) ## ONNX Runtime against PyTorch on this machine's CPU
+	$(BIN)/python -m benchmarks.cpu
+
+gpu: $(TESTABLE) ## the same, and training speed, on a CUDA device
+	$(BIN)/python -m benchmarks.gpu
+
+clean: ## forget the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Strata needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "On Debian, venv is a package of its own: apt-get install python3-venv"; exit 1; }
+
+# What whoever runs the explorer needs: no torch.
+$(RUNNABLE): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[server,app,cpu]'
+	@touch $@
+
+$(TESTABLE): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[training,server,app,cpu,test]'
+	@touch $@ $(RUNNABLE)
