@@ -84,4 +84,4 @@ def binarised(images: NDArray[np.uint8], how: Binarise, words: np.random.Philox)
 
 
 def _words(seed: int, index: int, purpose: int) -> np.random.Philox:
-    return np.random.Philox(key=[seed, index], counter=[0, 0, 0, purpose])
+    return np.random.Philox(key=np.array([seed, index], np.uint64), counter=np.array([0, 0, 0, purpose], np.uint64))

@@ -15,6 +15,8 @@ class Data(BaseModel):
 
     Held-out images follow the published codes: of `numpy.random.RandomState(validation_seed).permutation(n)`, the
     last `validation` entries are the validation split and the `test_images` before them, if any, the test split.
+    So the published VDVAE splits are: ImageNet-32 and -64, 5,000 with seed 42; FFHQ-256, 7,000 with seed 5;
+    CIFAR-10, 5,000 with seed 11172018 from the start (https://github.com/openai/vdvae/blob/main/data.py).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,9 +34,13 @@ class Data(BaseModel):
     channels: Literal[1, 3] | None = Field(
         default=None, description="folder: grey or RGB (default RGB); other formats: checked against it"
     )
-    label_names: tuple[str, ...] | None = Field(default=None, description="idx, npy: what label k is called")
+    label_names: tuple[str, ...] | None = Field(default=None, description="idx: what label k is called")
     validation: int = Field(default=0, ge=0, description="images held out of the training split")
     validation_seed: int = Field(default=0, ge=0, lt=2**32)
+    validation_from: Literal["end", "start"] = Field(
+        default="end",
+        description="which end of the permutation is held out; start is what scikit-learn's train_test_split does",
+    )
     test_images: int = Field(
         default=0,
         ge=0,
@@ -65,6 +71,6 @@ class Data(BaseModel):
             raise ValueError("give `test`, where the test images are, or test_images, how many to hold out, not both")
         if self.format == "folder" and self.image_size is None:
             raise ValueError("folder needs image_size, the height and width that all images are resized to")
-        if self.format in ("cifar10", "folder") and self.label_names is not None:
-            raise ValueError(f"label_names is for idx and npy; {self.format} data bring their own")
+        if self.format != "idx" and self.label_names is not None:
+            raise ValueError("label_names is for idx; other formats bring their own, or have no labels")
         return self

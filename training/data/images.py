@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,43 +13,62 @@ class DataError(Exception):
     """Image files that are missing, damaged or of the wrong kind; the message says which, where and what now."""
 
 
+class LazyImages(Protocol):
+    """Images that are read when indexed. What batches need of an array, and no more."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: slice | NDArray[np.intp]) -> NDArray[np.uint8]: ...
+
+
+# uint8 [n, H, W, C]: an array, a memory map, or something that reads files when it is indexed.
+Images = NDArray[np.uint8] | LazyImages
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Some images of a big array, in a given order, read only when indexed (a memory map stays on disk).
+    """The images `index` of others, quantised to `bits`, read only when indexed: a memory map stays on disk."""
 
-    It answers what a batch needs of an array: `len`, `shape`, `dtype`, and `rows[i]` with an int, a slice or an
-    integer array, which copies just those images.
-    """
-
-    array: NDArray[np.uint8]  # [N, H, W, C]
-    index: NDArray[np.intp]  # [n], rows of `array`
+    images: Images  # [N, H, W, C]
+    index: NDArray[np.intp]  # [n], rows of `images`
+    bits: int = 8
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.index), *self.array.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[np.uint8]:
-        return self.array.dtype
+        return (len(self.index), *self.images.shape[1:])
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, key: int | slice | NDArray[np.integer]) -> NDArray[np.uint8]:
-        return np.asarray(self.array[self.index[key]])
-
-
-Images = NDArray[np.uint8] | Rows
+    def __getitem__(self, key: slice | NDArray[np.intp]) -> NDArray[np.uint8]:
+        chosen = np.asarray(self.images[self.index[key]])
+        return chosen if self.bits == 8 else chosen & np.uint8(256 - (1 << (8 - self.bits)))
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """One split of a data set."""
 
-    images: Images  # uint8 [n, H, W, C]; a memory map, or Rows of one, where the file is big
+    images: Images  # uint8 [n, H, W, C]
     labels: NDArray[np.int64] | None  # [n]
     label_names: tuple[str, ...] | None  # what label k is called
     source: str  # where the images came from, in words, for logs and cards
+    skipped: tuple[tuple[str, str], ...] = ()  # files that are not among them, each with the reason
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def report(self) -> str:
+        """What was skipped and why, one line for each reason with a few of the files; empty if nothing was."""
+        reasons: dict[str, list[str]] = {}
+        for file, reason in self.skipped:
+            reasons.setdefault(reason, []).append(file)
+        lines = [
+            f"  {reason}: {len(files):,} ({', '.join(files[:3])}{', ...' if len(files) > 3 else ''})"
+            for reason, files in sorted(reasons.items(), key=lambda item: -len(item[1]))
+        ]
+        return "\n".join([f"skipped {len(self.skipped):,} files", *lines]) if lines else ""

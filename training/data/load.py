@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import idx
+from training.data import cifar, folder, idx, npy
 from training.data.config import Data, Split
-from training.data.images import DataError, Images, ImageSet, Rows
+from training.data.images import DataError, ImageSet, Rows
+from training.data.sources import how_to_get
 
-__all__ = ["DataError", "ImageSet", "Rows", "load"]
+__all__ = ["DataError", "ImageSet", "load"]
 
 
 def load(data: Data, split: Split, root: Path) -> ImageSet:
@@ -22,15 +23,25 @@ def load(data: Data, split: Split, root: Path) -> ImageSet:
     happen here, they belong to the batches; the quantisation of `data.bits` does.
     Raises DataError if a file is missing or damaged, or holds images other than `data` says.
     """
-    files = _read(data, "test" if split == "test" else "train", root / data.path)
+    own_test_files = data.format in ("idx", "cifar10") or data.test is not None
+    files_of: Literal["train", "test"] = "test" if split == "test" and own_test_files else "train"
+    try:
+        files = _read(data, files_of, root / data.path)
+    except DataError as error:
+        raise DataError(f"{data.name}: {error} {how_to_get(data.name, root)}".rstrip()) from error
     _check_shape(data, files)
-    if split != "test":
-        chosen = held_out(len(files), data)[split]
-        files = _take(files, chosen)
-    if len(files) == 0:
-        raise DataError(f"{data.name} has no {split} images: set data.validation to the number to hold out.")
-    source = f"{data.name} {split}: {len(files):,} images of {files.source}"
-    return ImageSet(_quantise(files.images, data.bits), files.labels, files.label_names or data.label_names, source)
+    index = np.arange(len(files)) if files_of == "test" else held_out(len(files), data)[split]
+    if len(index) == 0:
+        key = "data.validation" if split == "validation" else "data.test, data.test_images or data.validation"
+        raise DataError(f"{data.name} has no {split} images: set {key} in the recipe.")
+    rows = Rows(files.images, index, data.bits)
+    return ImageSet(
+        images=rows[:] if type(files.images) is np.ndarray else rows,
+        labels=None if files.labels is None else files.labels[index],
+        label_names=files.label_names or data.label_names,
+        source=f"{data.name} {split}: {len(index):,} of the {len(files):,} images of {files.source}",
+        skipped=files.skipped,
+    )
 
 
 def held_out(count: int, data: Data) -> dict[Split, NDArray[np.intp]]:
@@ -45,35 +56,29 @@ def held_out(count: int, data: Data) -> dict[Split, NDArray[np.intp]]:
             f"{data.test_images:,} for the test leaves none."
         )
     order = np.random.RandomState(data.validation_seed).permutation(count)
-    train, test, validation = np.split(order, [kept, kept + data.test_images])
-    return {"train": np.sort(train), "test": np.sort(test), "validation": np.sort(validation)}
+    if data.validation_from == "start":
+        order = order[::-1]
+    train, test, validation = (np.sort(part) for part in np.split(order, [kept, kept + data.test_images]))
+    return {"train": train, "validation": validation, "test": test if data.test_images else validation}
 
 
-def _read(data: Data, split: Literal["train", "test"], folder: Path) -> ImageSet:
+def _read(data: Data, split: Literal["train", "test"], path: Path) -> ImageSet:
+    name = (data.train if split == "train" else data.test) or ""
     match data.format:
         case "idx":
-            return idx.read(folder, split)
-        case _:
-            raise DataError(f"data.format {data.format} cannot be read yet.")
+            return idx.read(path, split)
+        case "cifar10":
+            return cifar.read(path, split)
+        case "npy":
+            return npy.read(path / name)
+        case "folder":
+            assert data.image_size is not None  # Data makes sure
+            return folder.read(path / name, data.image_size, data.channels or 3)
 
 
 def _check_shape(data: Data, files: ImageSet) -> None:
     height, width, channels = files.images.shape[1:]
-    if data.image_size not in (None, height) or data.image_size not in (None, width):
-        raise DataError(f"data.image_size is {data.image_size}, and {files.source} holds images of {height}x{width}.")
-    if data.channels not in (None, channels):
-        raise DataError(f"data.channels is {data.channels}, and {files.source} holds images of {channels} channels.")
-
-
-def _take(files: ImageSet, index: NDArray[np.intp]) -> ImageSet:
-    if len(index) == len(files):
-        return files
-    images = Rows(files.images, index) if isinstance(files.images, np.memmap) else files.images[index]
-    labels = None if files.labels is None else files.labels[index]
-    return ImageSet(images, labels, files.label_names, files.source)
-
-
-def _quantise(images: Images, bits: int) -> Images:
-    if bits == 8:
-        return images
-    return images[:] & np.uint8(256 - (1 << (8 - bits)))
+    if data.image_size is not None and (height, width) != (data.image_size, data.image_size):
+        raise DataError(f"data.image_size is {data.image_size}, but {files.source} holds {height}x{width} images.")
+    if data.channels is not None and channels != data.channels:
+        raise DataError(f"data.channels is {data.channels}, but the images of {files.source} have {channels}.")
