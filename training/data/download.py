@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         download(source, options.root, _bar)
     except (DataError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(f"\n{error}", file=sys.stderr)  # below the progress bar
         return 1
     print(f"{source.name} is in {options.root}. {source.note}".strip())
     return 0
