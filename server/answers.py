@@ -1,0 +1,155 @@
+"""Samples as bytes, and which kind was asked for: JSON with one PNG an image, a single PNG, or a NumPy archive."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from server.models import Model
+from server.permalink import canonical, recipe_id, to_token
+from server.png import MODEL_KEY, RECIPE_KEY, Pixels, contact_sheet, encode
+from server.recipe import Recipe
+from server.resolve import Resolved
+from server.sample import Sample
+
+JSON, PNG, NPZ = "application/json", "image/png", "application/x-npz"
+MEDIA_TYPES = (JSON, PNG, NPZ)  # the first is the default
+
+
+class ImageAnswer(BaseModel):
+    """One PNG, base64, with the SHA-256 of its bytes."""
+
+    index: int
+    seed: int
+    sha256: str
+    mime: Literal["image/png"] = "image/png"
+    height: int
+    width: int
+    data: str
+
+
+class SheetAnswer(BaseModel):
+    """All images in one PNG; only with layout "grid"."""
+
+    sha256: str
+    mime: Literal["image/png"] = "image/png"
+    height: int
+    width: int
+    data: str
+
+
+class Timing(BaseModel):
+    decode_ms: float
+    total_ms: float
+
+
+class SampleAnswer(BaseModel):
+    """What POST and GET /sample answer as JSON."""
+
+    model: str
+    digest: str
+    recipe: dict[str, Any]
+    recipe_id: str
+    token: str
+    images: list[ImageAnswer]
+    sheet: SheetAnswer | None = None
+    levels_computed: int
+    provider: Literal["cpu", "cuda"]
+    rng: str
+    timing: Timing
+
+
+def negotiate(accept: str | None) -> str | None:
+    """The media type that an Accept header prefers among MEDIA_TYPES, or None (RFC 9110, section 12.5.1)."""
+    if accept is None or not accept.strip():
+        return JSON
+    ranges = dict(_media_range(part) for part in accept.split(","))
+
+    def quality(offer: str) -> float:
+        kind = offer.split("/")[0]
+        return next((ranges[name] for name in (offer, f"{kind}/*", "*/*") if name in ranges), 0.0)
+
+    best = max(MEDIA_TYPES, key=quality)
+    return best if quality(best) > 0 else None
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter[2:])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0
+
+
+def image_png(model: Model, recipe: Resolved, images: Pixels, index: int) -> bytes:
+    """Image `index` with the recipe that makes it alone, so that it is the same file in whatever batch it was made."""
+    return encode(images[index], _texts(model, recipe.image(index)), recipe.output.scale)
+
+
+def sheet_png(model: Model, recipe: Resolved, images: Pixels) -> bytes:
+    """All images in one, with the recipe of them all."""
+    return encode(contact_sheet(images), _texts(model, recipe.sheet()), recipe.output.scale)
+
+
+def one_png(model: Model, recipe: Resolved, images: Pixels) -> bytes:
+    return image_png(model, recipe, images, 0) if recipe.n == 1 else sheet_png(model, recipe, images)
+
+
+def npz(model: Model, recipe: Resolved, sample: Sample) -> bytes:
+    """`pixels` [n, H, W, C] uint8, `seeds` [n], `recipe` and `model` as text, and the arrays that were asked for.
+
+    The archive is the same to the last byte each time: NumPy's own writer would put the clock into it.
+    """
+    arrays: Mapping[str, NDArray[Any]] = {
+        "pixels": sample.images,
+        "seeds": np.array(recipe.seeds, np.int64),
+        "recipe": np.array(canonical(recipe)),
+        "model": np.array(model.id),
+        **sample.arrays,
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array, order="C"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def image_answers(model: Model, recipe: Resolved, images: Pixels) -> list[ImageAnswer]:
+    return [
+        ImageAnswer(index=index, seed=seed, **_file(image_png(model, recipe, images, index), images[index], recipe))
+        for index, seed in enumerate(recipe.seeds)
+    ]
+
+
+def sheet_answer(model: Model, recipe: Resolved, images: Pixels) -> SheetAnswer | None:
+    if recipe.output.layout != "grid":
+        return None
+    return SheetAnswer(**_file(sheet_png(model, recipe, images), contact_sheet(images), recipe))
+
+
+def recipe_fields(recipe: Resolved) -> dict[str, Any]:
+    """The resolved recipe, its id and its token, under the names of the JSON answer."""
+    document = recipe.model_dump(mode="json", by_alias=True)
+    return {"recipe": document, "recipe_id": recipe_id(recipe), "token": to_token(recipe)}
+
+
+def _texts(model: Model, recipe: Recipe) -> dict[str, str]:
+    return {MODEL_KEY: model.id, RECIPE_KEY: canonical(recipe)}
+
+
+def _file(png: bytes, pixels: Pixels, recipe: Resolved) -> dict[str, Any]:
+    height, width = (side * recipe.output.scale for side in pixels.shape[:2])
+    digest = hashlib.sha256(png).hexdigest()
+    return {"sha256": digest, "height": height, "width": width, "data": base64.b64encode(png).decode()}

@@ -1,0 +1,109 @@
+"""Errors as RFC 9457 problem documents. The table is the whole list of what a client can meet.
+
+A problem never repeats the input (which may be huge, secret or NaN) and never shows a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from server.recipe import Fault, MalformedError, RecipeError
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20  # more than a person reads, and no reply grows with a hostile request
+
+KINDS: dict[str, tuple[int, str]] = {
+    "malformed": (400, "The request cannot be read"),
+    "not-found": (404, "There is no such thing"),
+    "method-not-allowed": (405, "This address does not do that"),
+    "not-acceptable": (406, "None of the accepted media types can be made"),
+    "too-large": (413, "The request body is too large"),
+    "unsupported-media-type": (415, "The request body has the wrong media type"),
+    "invalid-recipe": (422, "The recipe cannot be made into an image"),
+    "busy": (429, "Too many requests are waiting"),
+    "internal": (500, "The server failed"),
+    "unavailable": (503, "The model cannot be used"),
+}
+
+
+class FieldError(BaseModel):
+    """One wrong field of the request."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """application/problem+json."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's word
+    """Raise it anywhere behind a route to answer with the problem `kind` of the table."""
+
+    def __init__(
+        self, kind: str, detail: str, errors: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.kind, self.detail, self.errors, self.headers = kind, detail, errors, headers
+        super().__init__(detail)
+
+
+def problem_response(problem: Problem, path: str, request_id: str) -> Response:
+    status, title = KINDS[problem.kind]
+    document = ProblemDocument(
+        type=f"/problems/{problem.kind}",
+        title=title,
+        status=status,
+        detail=problem.detail,
+        instance=path,
+        request_id=request_id,
+        errors=[FieldError(**vars(fault)) for fault in problem.errors[:MAX_ERRORS]],
+    )
+    headers = {"Cache-Control": "no-store", **(problem.headers or {})}
+    return JSONResponse(document.model_dump(), status, headers, MEDIA_TYPE)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Turn every known exception into its problem. What is unknown is left to the outermost middleware."""
+
+    def answer(request: Request, problem: Problem) -> Response:
+        return problem_response(problem, request.url.path, request.state.request_id)
+
+    @app.exception_handler(Problem)
+    def _problem(request: Request, error: Problem) -> Response:
+        return answer(request, error)
+
+    @app.exception_handler(MalformedError)
+    def _malformed(request: Request, error: MalformedError) -> Response:
+        return answer(request, Problem("malformed", str(error)))
+
+    @app.exception_handler(RecipeError)
+    def _recipe(request: Request, error: RecipeError) -> Response:
+        count = len(error.faults)
+        detail = error.faults[0].detail if count == 1 else f"{count} fields are wrong"
+        return answer(request, Problem("invalid-recipe", detail, error.faults))
+
+    @app.exception_handler(RequestValidationError)
+    def _parameter(request: Request, error: RequestValidationError) -> Response:
+        names = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
+        return answer(request, Problem("malformed", f"Wrong or missing parameter: {names}"))
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        kinds = {status: kind for kind, (status, _) in KINDS.items()}
+        detail = "This address does not exist" if error.status_code == 404 else str(error.detail)
+        return answer(request, Problem(kinds.get(error.status_code, "internal"), detail, headers=error.headers))

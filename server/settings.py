@@ -1,0 +1,34 @@
+"""What an operator may choose, from the environment (STRATA_PORT=8001) or the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model_zoo.zoo import BUNDLES
+from server.engine import Provider
+
+
+def _cores() -> int:
+    """The cores that this process may use; a container may have fewer than its machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Every field is also an environment variable STRATA_NAME."""
+
+    model_config = SettingsConfigDict(env_prefix="STRATA_", extra="forbid", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
+    zoo: Path = Field(default=BUNDLES, description="directory of bundles")
+    default_model: str = Field(default="vdvae-mnist", description="shown first, if it is ready")
+    provider: Provider = Field(default="auto", description="auto uses CUDA where it really works")
+    threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads of one decode")
+    max_batch: int = Field(default=16, ge=1, le=1024, description="images decoded at once")
+    max_images: int = Field(default=64, ge=1, le=4096, description="images of one request")
+    max_body_bytes: int = Field(default=1 << 20, ge=1024, description="size of a request body")
+    max_waiting: int = Field(default=32, ge=1, description="requests that wait for a decode before others get 429")
