@@ -1,0 +1,1 @@
+"""Training: data -> model -> checkpoint -> evaluation -> bundle. The only part of Strata that needs torch."""

@@ -1,0 +1,129 @@
+"""Likelihoods p(x|z) of uint8 images, from the raw parameters [B, P, H, W] that a model's image head emits.
+
+`observe` turns stored images into what the model may see, `nats` is -log p(x|z), `mean` the expected image.
+
+The published codes disagree on the mixture of discretised logistics (facts in docs/mathematics.md): each quirk is an
+`edge_rule`, kept for imported checkpoints; `exact` is a proper distribution that sums to one over all values.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+class Bernoulli(BaseModel):
+    """Binary pixels: one logit for each. Grey images are thresholded; dynamic binarisation is the data's business."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["bernoulli"] = "bernoulli"
+
+    def parameters(self, channels: int) -> int:
+        """How many parameters a pixel has."""
+        return channels
+
+    def observe(self, image: Tensor) -> Tensor:
+        """uint8 [B, H, W, C] -> float [B, C, H, W], 0 or 255."""
+        return (image.permute(0, 3, 1, 2) > 127).float() * 255
+
+    def nats(self, parameters: Tensor, image: Tensor) -> Tensor:
+        """-log p(x|z) [B] in nats an image; `image` as `observe` gives it."""
+        return F.binary_cross_entropy_with_logits(parameters, image / 255, reduction="none").sum(dim=(1, 2, 3))
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """E[x|z] as uint8 [B, H, W, C]."""
+        return (parameters.sigmoid() * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+class DMOL(BaseModel):
+    """Mixture of discretised logistics with channel autoregression (PixelCNN++, Salimans et al. 2017).
+
+    Raw parameters of a pixel: M mixture logits, then for each image channel M means, M log scales and, for colour,
+    M coefficients. Values are x = 2 v / (2^bits - 1) - 1, each with half a bin on both sides.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["dmol"] = "dmol"
+    mixtures: int = Field(default=10, gt=0)
+    bits: int = Field(default=8, ge=1, le=8)
+    edge_rule: Literal["exact", "reference-vdvae"] = "exact"
+
+    def parameters(self, channels: int) -> int:
+        return self.mixtures * (1 + channels * (3 if channels == 3 else 2))
+
+    def observe(self, image: Tensor) -> Tensor:
+        """uint8 [B, H, W, C] -> float [B, C, H, W] in 0..255. The network sees all 8 bits; only the target loses some."""
+        return image.permute(0, 3, 1, 2).float()
+
+    def nats(self, parameters: Tensor, image: Tensor) -> Tensor:
+        x = self._target(image)  # [B, C, H, W] in -1..1
+        logits, means, log_scales = self._components(parameters, x)  # [B, M, H, W], [B, C, M, H, W] twice
+        x = x[:, :, None]  # [B, C, 1, H, W]
+        log_p = self._log_bin(x - means, log_scales, x).sum(dim=1)  # channels are independent given the means
+        return -torch.logsumexp(log_p + logits.log_softmax(dim=1), dim=1).sum(dim=(1, 2))
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        batch, count, height, width = parameters.shape
+        channels = self._channels(count)
+        x = parameters.new_zeros(batch, 0, height, width)
+        weights = parameters[:, : self.mixtures].softmax(dim=1)
+        for c in range(channels):  # each channel is conditioned on the means of those before it
+            filler = parameters.new_zeros(batch, channels - c, height, width)
+            means = self._components(parameters, torch.cat([x, filler], dim=1))[1]
+            x = torch.cat([x, (weights * means[:, c]).sum(dim=1, keepdim=True).clamp(-1, 1)], dim=1)
+        return ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+    def _channels(self, count: int) -> int:
+        return 3 if count == self.parameters(3) else 1
+
+    def _target(self, image: Tensor) -> Tensor:
+        if self.edge_rule == "reference-vdvae":  # published 5-bit target: floor to multiples of 8, then the 8-bit scale
+            step = 2 ** (8 - self.bits)
+            return ((image / step).floor() * step - 127.5) / 127.5
+        value = (image / 2 ** (8 - self.bits)).floor()
+        return 2 * value / (2**self.bits - 1) - 1
+
+    def _components(self, parameters: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        channels, m = x.shape[1], self.mixtures
+        logits = parameters[:, :m]
+        rest = parameters[:, m:].unflatten(1, (channels, -1))  # [B, C, 2M or 3M, H, W]
+        means = rest[:, :, :m]
+        log_scales = rest[:, :, m : 2 * m].clamp(min=-7)
+        if channels == 3:
+            coefficients = rest[:, :, 2 * m :].tanh()
+            red, green = x[:, 0:1], x[:, 1:2]
+            means = torch.stack(
+                [
+                    means[:, 0],
+                    means[:, 1] + coefficients[:, 0] * red,
+                    means[:, 2] + coefficients[:, 1] * red + coefficients[:, 2] * green,
+                ],
+                dim=1,
+            )
+        return logits, means, log_scales
+
+    def _log_bin(self, centred: Tensor, log_scales: Tensor, x: Tensor) -> Tensor:
+        """log P(bin of x) under each component, [B, C, M, H, W]."""
+        half_bin = 1 / (2**self.bits - 1)
+        inverse = (-log_scales).exp()
+        plus, minus = inverse * (centred + half_bin), inverse * (centred - half_bin)
+        left, right = F.logsigmoid(plus), F.logsigmoid(-minus)  # mass up to the bin's end, mass from its start
+        if self.edge_rule == "exact":
+            # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)): no cancellation, no threshold
+            inside = left + right + (-torch.expm1(-2 * half_bin * inverse)).log()
+            lowest, highest = x < -1 + half_bin, x > 1 - half_bin
+        else:
+            mass = plus.sigmoid() - minus.sigmoid()
+            scaled = inverse * centred
+            density = scaled - log_scales - 2 * F.softplus(scaled) - math.log((2**self.bits - 1) / 2)
+            inside = torch.where(mass > 1e-5, mass.clamp(min=1e-12).log(), density)
+            lowest, highest = x < -0.999, x > 0.999
+        return torch.where(lowest, left, torch.where(highest, right, inside))
+
+
+Likelihood = Annotated[Bernoulli | DMOL, Field(discriminator="kind")]

@@ -1,0 +1,163 @@
+"""The training loop's state and its step. Files, bars and signals are the business of `training.run`.
+
+Everything a step depends on is in `state()`, so a resumed run repeats the uninterrupted one to the last bit on the
+CPU: weights, moving average, optimiser, the generator of the posterior's noise, and the step, of which the batch,
+the learning rate and the weight of the rate are functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.data.batches import Batches
+from training.data.images import Images
+from training.latents import standard_noise
+from training.models.vdvae import VDVAE
+from training.objective import Bound, bound
+from training.recipe import Recipe, parse_recipe
+from training.schedule import ema_rate, kl_weight, learning_rate, skip_update
+
+MAX_BROKEN_STEPS = 50
+
+
+class TrainingDiverged(Exception):
+    """The loss stayed non-finite; the last checkpoint is from before."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one step did. Nats are per image, means over the batch."""
+
+    step: int
+    nats: float
+    distortion: float
+    rates: list[float]  # by level, from the top
+    gradient_norm: float
+    learning_rate: float
+    skipped: bool
+
+    @property
+    def rate(self) -> float:
+        return sum(self.rates)
+
+
+class Trainer:
+    """Trains the model of a recipe on `images`, uint8 [n, H, W, C]."""
+
+    def __init__(self, recipe: Recipe, images: Images, device: torch.device) -> None:
+        torch.manual_seed(recipe.seed)  # the initial weights; nothing later draws from the global generator
+        self.recipe, self.device = recipe, device
+        self.likelihood = recipe.model.likelihood
+        self.dims = math.prod(images.shape[1:])
+        self.model = VDVAE(recipe.model).to(device)
+        if recipe.schedule.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.ema = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.optimiser = make_optimiser(recipe, self.model)
+        self.generator = torch.Generator(device).manual_seed(recipe.seed)
+        data = recipe.data
+        self.batches = Batches(images, recipe.schedule.batch_size, recipe.seed, data.flips, data.binarise)
+        self.step_number = 0
+        self.updates = 0
+        self.skips_in_a_row = 0
+        self.broken_in_a_row = 0
+        self.objective = torch.compile(self._objective) if recipe.schedule.compile else self._objective
+
+    def _objective(self, image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
+        terms, _ = bound(self.model, self.likelihood, image, noise)
+        return (terms.distortion + weight * terms.rate).mean() / self.dims, terms
+
+    def step(self) -> Report:
+        """One update. Raises TrainingDiverged after many non-finite losses in a row."""
+        recipe, step = self.recipe, self.step_number
+        batch = torch.from_numpy(self.batches.batch(step)).to(self.device)
+        image = self.likelihood.observe(batch)
+        if recipe.schedule.channels_last:
+            image = image.contiguous(memory_format=torch.channels_last)
+        noise = standard_noise(self.model.shapes, len(image), self.generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.schedule.precision == "bfloat16"):
+            loss, terms = self.objective(image, noise, kl_weight(step, recipe.schedule))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        loss_value = float(loss.detach())
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimiser.clip_norm))
+        rate = learning_rate(step, recipe.optimiser.lr, recipe.schedule)
+        skipped = skip_update(norm, loss_value, step, self.skips_in_a_row, recipe.optimiser)
+        if not skipped:
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            self.optimiser.step()
+            self._average()
+        self.skips_in_a_row = self.skips_in_a_row + 1 if skipped else 0
+        self.broken_in_a_row = 0 if math.isfinite(norm) and math.isfinite(loss_value) else self.broken_in_a_row + 1
+        if self.broken_in_a_row >= MAX_BROKEN_STEPS:
+            raise TrainingDiverged(
+                f"the loss was not finite for {MAX_BROKEN_STEPS} steps in a row, up to step {step}; "
+                "resume from the last checkpoint with a lower optimiser.lr or optimiser.clip_norm"
+            )
+        self.step_number += 1
+        rates = terms.rates.detach().mean(dim=0).tolist()
+        distortion = float(terms.distortion.detach().mean())
+        return Report(step, distortion + sum(rates), distortion, rates, norm, rate, skipped)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """ema <- rate * ema + (1 - rate) * weights, after every update that was made."""
+        rate = ema_rate(self.updates, self.recipe.schedule.ema)
+        current = list(self.model.state_dict().values())
+        torch._foreach_lerp_(list(self.ema.values()), current, 1 - rate)
+        self.updates += 1
+
+    def remaining(self) -> Iterator[int]:
+        """The steps still to make, for progress bars."""
+        return iter(range(self.step_number, self.recipe.schedule.steps))
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to continue; tensors and plain values only."""
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "step": self.step_number,
+            "updates": self.updates,
+            "skips_in_a_row": self.skips_in_a_row,
+            "broken_in_a_row": self.broken_in_a_row,
+            "model": self.model.state_dict(),
+            "ema": self.ema,
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state()` of an earlier run of the same recipe (its schedule may be longer)."""
+        self.model.load_state_dict(state["model"])
+        self.ema = {name: state["ema"][name].to(self.device) for name in self.ema}
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        self.step_number = state["step"]
+        self.updates = state["updates"]
+        self.skips_in_a_row = state["skips_in_a_row"]
+        self.broken_in_a_row = state["broken_in_a_row"]
+
+
+def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW as in VDVAE, Adamax as in NVAE and LVAE."""
+    options = recipe.optimiser
+    arguments: dict[str, Any] = {
+        "lr": options.lr, "betas": options.betas, "eps": options.eps, "weight_decay": options.weight_decay
+    }  # fmt: skip
+    if options.name == "adamax":
+        return torch.optim.Adamax(model.parameters(), **arguments)
+    return torch.optim.AdamW(model.parameters(), **arguments, fused=True)  # one kernel, not hundreds of small ones
+
+
+def model_from_checkpoint(state: dict[str, Any], *, ema: bool = True) -> tuple[Recipe, VDVAE]:
+    """The recipe of a checkpoint and its model with averaged (or raw) weights, in evaluation mode."""
+    recipe = parse_recipe(state["recipe"], "recipe in the checkpoint")
+    model = VDVAE(recipe.model)
+    model.load_state_dict(state["ema" if ema else "model"])
+    return recipe, model.eval()
