@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -45,13 +44,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of the system's Chromium, for playwright's `executable_path` (with `--no-sandbox` when root)."""
-    for name in CHROMIUM:
-        if path := shutil.which(name):
-            return path
-    _missing("needs Chromium; on Debian: apt-get install chromium")
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(reason + " (CI must have it)")
-    pytest.skip(reason)
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        reason = "needs Chromium; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
