@@ -105,7 +105,7 @@ def run(services: Sequence[Service], announce: Callable[[], None], patience: flo
             started.append(Running(service))
         deadline = time.monotonic() + patience
         for service in services:
-            _wait_until_ready(service, started, deadline)
+            wait_until_ready(service, started, deadline)
         announce()
         while True:
             for running in started:
@@ -116,7 +116,11 @@ def run(services: Sequence[Service], announce: Callable[[], None], patience: flo
             running.stop()
 
 
-def _wait_until_ready(service: Service, started: Sequence[Running], deadline: float) -> None:
+def wait_until_ready(service: Service, started: Sequence[Running], deadline: float) -> None:
+    """Return once `service` answers 200. Raises LaunchError after `deadline`, or when any of those started stopped.
+
+    `deadline` is a time of `time.monotonic`.
+    """
     reason = "it does not answer"
     while True:
         for running in started:
