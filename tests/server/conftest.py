@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from toy_bundle import write_toy
 
@@ -14,6 +15,9 @@ from server.models import Model, open_models
 from server.recipe import Recipe
 from server.resolve import Resolved, resolve
 from server.settings import Settings
+
+hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("patient")
 
 SHIPPED = sorted(path.parent.name for path in BUNDLES.glob("*/manifest.json"))
 

@@ -58,7 +58,7 @@ def test_what_is_no_token_is_malformed(token: str) -> None:
 def test_a_bomb_is_not_unpacked() -> None:
     assert len(from_token(pack(b" " * (MAX_TOKEN_TEXT - 1)))) == MAX_TOKEN_TEXT - 1
     with pytest.raises(MalformedError, match="too much"):
-        from_token(pack(b" " * 100_000_000))
+        from_token(pack(b" " * 10_000_000))
 
 
 def test_a_token_of_something_else_is_no_recipe() -> None:
