@@ -29,6 +29,10 @@ class Normal(NamedTuple):
         return self.log_scale.exp()
 
 
+# What a bottom-up pass hands to the levels: tensors [B, ...] under keys that only the family understands.
+Activations = dict[int, Tensor]
+
+
 class PriorLevel(NamedTuple):
     """One level of a prior pass: the latent used and the prior it was (or could have been) drawn from."""
 
@@ -51,7 +55,18 @@ class HierarchicalVAE(Protocol):
     shapes: list[LatentShape]
 
     def encode(self, image: Tensor, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
-        """Posterior pass. image [B, C, H, W] in 0..255 -> raw likelihood parameters [B, P, H, W] and the levels."""
+        """Posterior pass. image [B, C, H, W] in 0..255 -> raw likelihood parameters [B, P, H, W] and the levels.
+
+        The same as `posterior_pass(bottom_up(image), noise)`.
+        """
+        ...
+
+    def bottom_up(self, image: Tensor) -> Activations:
+        """The half of `encode` that knows no latents; many samples of one image need it once."""
+        ...
+
+    def posterior_pass(self, activations: Activations, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
+        """The half of `encode` that draws the latents."""
         ...
 
     def decode(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from training.distributions import kl_normal
 from training.latents import LatentShape, choose
 from training.likelihoods import Likelihood
-from training.models.contract import Normal, PosteriorLevel, PriorLevel
+from training.models.contract import Activations, Normal, PosteriorLevel, PriorLevel
 
 
 class BlockSpec(NamedTuple):
@@ -128,7 +128,9 @@ class VDVAEConfig(BaseModel):
             if mixin is not None and r % mixin:
                 raise ValueError(f"dec_blocks: '{r}m{mixin}': {r} is no multiple of {mixin}")
             if mixin is not None and widths[mixin] < widths[r]:
-                raise ValueError(f"dec_blocks: '{r}m{mixin}' needs width {widths[mixin]} at {mixin} >= {widths[r]} at {r}")
+                raise ValueError(
+                    f"dec_blocks: '{r}m{mixin}': width {widths[mixin]} at {mixin} is below {widths[r]} at {r}"
+                )
             if done and r < max(done):
                 raise ValueError(f"dec_blocks: resolution {r} comes after {max(done)}; go from coarse to fine")
             done.add(r)
@@ -140,7 +142,14 @@ class Block(nn.Module):
     """Bottleneck of four convolutions, GELU before each; 3x3 in the middle where the resolution allows."""
 
     def __init__(
-        self, inputs: int, middle: int, outputs: int, resolution: int, *, residual: bool = False, down: int | None = None
+        self,
+        inputs: int,
+        middle: int,
+        outputs: int,
+        resolution: int,
+        *,
+        residual: bool = False,
+        down: int | None = None,  # average pooling after the block
     ) -> None:
         super().__init__()
         kernel = 3 if resolution > 2 else 1
@@ -172,11 +181,11 @@ class Encoder(nn.Module):
         for spec in specs:
             width = self.widths[spec.resolution]
             middle = int(width * config.bottleneck_multiple)
-            self.enc_blocks.append(Block(width, middle, width, spec.resolution, residual=True, down=spec.down))
-        for block in self.enc_blocks:
+            block = Block(width, middle, width, spec.resolution, residual=True, down=spec.down)
             block.c4.weight.data *= math.sqrt(1 / len(specs))
+            self.enc_blocks.append(block)
 
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
+    def forward(self, x: Tensor) -> Activations:
         x = self.in_conv(x)
         activations = {x.shape[2]: x}
         for block in self.enc_blocks:
@@ -253,7 +262,13 @@ class Decoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, width, 1, 1))
         self.out_net = OutNet(width, config.likelihood.parameters(config.image_channels) * config.patch**2)
 
+    @property
+    def levels(self) -> list[DecoderBlock]:
+        """The blocks from the top, one a level."""
+        return cast(list[DecoderBlock], list(self.dec_blocks))
+
     def start(self, batch: int) -> dict[int, Tensor]:
+        """The learned states, [batch, W, R, R] by resolution."""
         return {r: x.expand(batch, -1, -1, -1) for r, x in zip(self.bias_resolutions, self.bias_xs, strict=True)}
 
     def head(self, x: Tensor) -> Tensor:
@@ -271,13 +286,18 @@ class VDVAE(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 module.bias.data.zero_()
-        self.shapes = [LatentShape(b.zdim, b.resolution, b.resolution) for b in self.decoder.dec_blocks]
+        self.shapes = [LatentShape(b.zdim, b.resolution, b.resolution) for b in self.decoder.levels]
 
     def encode(self, image: Tensor, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
-        activations = self.encoder(self._to_network(image))
-        states = self.decoder.start(image.shape[0])
+        return self.posterior_pass(self.bottom_up(image), noise)
+
+    def bottom_up(self, image: Tensor) -> Activations:
+        return self.encoder(self._to_network(image))
+
+    def posterior_pass(self, activations: Activations, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
+        states = self.decoder.start(noise[0].shape[0])
         levels = []
-        for block, eps in zip(self.decoder.dec_blocks, noise, strict=True):
+        for block, eps in zip(self.decoder.levels, noise, strict=True):
             x = block.enter(states)
             p, feature = block.p(x)
             q = block.q(x, activations[block.resolution])
@@ -291,7 +311,7 @@ class VDVAE(nn.Module):
     ) -> tuple[Tensor, list[PriorLevel]]:
         states = self.decoder.start(temperature.shape[0])
         levels = []
-        for index, block in enumerate(self.decoder.dec_blocks):
+        for index, block in enumerate(self.decoder.levels):
             x = block.enter(states)
             p, feature = block.p(x)
             z = choose(p.mean, p.scale, noise[index], given[index], keep[index], temperature[:, index])
