@@ -119,13 +119,16 @@ def create_app(
         response_class=Response,
         responses={200: {"content": {PNG: {}}}, **problems(404, 503)},
     )
-    def show_example(model_id: str, index: int) -> Response:
-        model = find_ready(model_id)
+    def show_example(model_id: str, index: int, request: Request) -> Response:
+        bundle = find_ready(model_id).bundle
         try:
-            content = model.bundle.example(index).read_bytes()
+            content = bundle.example(index).read_bytes()
         except IndexError as error:
             raise Problem("not-found", str(error)) from None
-        return Response(content, media_type=PNG, headers={"Cache-Control": "max-age=3600"})
+        headers = {"ETag": f'"{bundle.digest[:16]}-{index}"', "Cache-Control": "private, no-cache"}
+        if matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=PNG, headers=headers)
 
     @app.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
     async def sample_images(model_id: str, request: Request) -> Response:
@@ -184,7 +187,7 @@ def create_app(
 def make_answer(model: Model, recipe: Resolved, media_type: str) -> Timed:
     """Sample a recipe and put it into the form that was asked for. Runs in a worker thread."""
     started = perf_counter()
-    made = sample(model.engine, model.examples, recipe)
+    made = sample(model.engine, model.examples, recipe, recipe.output.include if media_type == NPZ else ())
     decode_ms = 1e3 * (perf_counter() - started)
     if media_type == NPZ:
         return Timed(npz(model, recipe, made), decode_ms, 1e3 * (perf_counter() - started))

@@ -7,6 +7,7 @@ that was asked for is checked after the session exists: ONNX Runtime falls back 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -58,24 +59,21 @@ class Engine:
         fits = max(1, MAX_BATCH_ELEMENTS // bundle.manifest.latents)
         return cls(bundle.manifest, decoder, encoder, used, min(max_batch, fits))
 
+    def batches(self, count: int) -> Iterator[range]:
+        """Cut `count` images into runs that fit in memory; everybody who calls the engine works through these."""
+        for start in range(0, count, self.max_batch):
+            yield range(start, min(start + self.max_batch, count))
+
     def decode(self, work: Pass, outputs: tuple[DecoderOutput, ...]) -> dict[DecoderOutput, Floats]:
-        """Run the decoder in bounded batches. `likelihood` is [B, P, H, W], everything else [B, N]."""
-        parts = []
-        for start in range(0, len(work), self.max_batch):
-            rows = work.rows(start, start + self.max_batch)
-            feed = {"noise": rows.noise, "given": rows.given, "keep": rows.keep, "temperature": rows.temperature}
-            parts.append(self.decoder.run(outputs, feed))
-        return {name: np.concatenate(column) for name, column in zip(outputs, zip(*parts, strict=True), strict=True)}
+        """Run one top-down pass. `likelihood` is [B, P, H, W], everything else [B, N]."""
+        feed = {"noise": work.noise, "given": work.given, "keep": work.keep, "temperature": work.temperature}
+        return dict(zip(outputs, self.decoder.run(outputs, feed), strict=True))
 
     def encode(
         self, images: NDArray[np.uint8], noise: Floats, outputs: tuple[EncoderOutput, ...]
     ) -> dict[EncoderOutput, Floats]:
-        """Run the encoder in bounded batches: `images` [B, H, W, C], `noise` [B, N]; zeros give the posterior mean."""
-        parts = []
-        for start in range(0, len(images), self.max_batch):
-            rows = slice(start, start + self.max_batch)
-            parts.append(self.encoder.run(outputs, {"image": images[rows], "noise": noise[rows]}))
-        return {name: np.concatenate(column) for name, column in zip(outputs, zip(*parts, strict=True), strict=True)}
+        """Encode `images` [B, H, W, C] with `noise` [B, N]; zeros give the posterior mean."""
+        return dict(zip(outputs, self.encoder.run(outputs, {"image": images, "noise": noise}), strict=True))
 
 
 def _session(graph: Path, provider: Provider, threads: int) -> ort.InferenceSession:

@@ -221,6 +221,9 @@ Edit = Annotated[
 ]
 
 
+ArrayName = Literal["latents", "prior_mean", "prior_scale"]
+
+
 class Output(Strict):
     """What is made of p(x|z): its mean, or a sample whose noise is one more level, with its own `draw`.
 
@@ -232,7 +235,7 @@ class Output(Strict):
     format: Literal["png"] = "png"
     scale: Annotated[int, Field(ge=1, le=32)] = 1
     layout: Literal["images", "grid"] = "images"
-    include: tuple[Literal["latents", "prior_mean", "prior_scale"], ...] = Field(default=(), strict=False)
+    include: tuple[ArrayName, ...] = Field(default=(), strict=False)
 
 
 class Recipe(Strict):

@@ -28,6 +28,9 @@ from server.recipe import (
 
 Reference = SeedSource | ExampleImage  # one image, as an edit refers to it
 
+MAX_PIXELS = 1 << 26  # of all PNGs of an answer together, after scaling
+MAX_ELEMENTS = 1 << 26  # of all arrays that an answer includes: 256 MiB
+
 
 class ResolvedSwap(Swap):
     levels: tuple[int, ...]
@@ -92,13 +95,14 @@ def resolve(recipe: Recipe, manifest: Manifest, *, fresh_seed: Callable[[], int]
     """Settle every choice of `recipe` for the model of `manifest`. `fresh_seed` is asked when there is no source.
 
     Raises RecipeError with every fault: a level or example that does not exist, a wrong number of temperatures or
-    seeds, more images than allowed, `keep` without a source that was encoded.
+    seeds, more images or pixels than allowed, `keep` without a source that was encoded.
     """
     faults: list[Fault] = []
     source, n = _images(recipe, manifest, fresh_seed, max_images, faults)
     temperature = _temperatures(recipe, manifest, faults)
     levels = _changes(recipe, manifest, faults)
     edits = tuple(_edit(recipe, i, n, manifest, faults) for i in range(len(recipe.edits)))
+    faults.extend(_too_large(recipe.output, n, manifest))
     if not faults:
         resolved = Resolved(
             source=source, n=n, temperature=temperature, levels=levels, edits=edits, output=recipe.output
@@ -213,6 +217,15 @@ def _edit(recipe: Recipe, index: int, n: int, manifest: Manifest, faults: list[F
         if len(set(source.seeds)) == 1:
             source = SeedSource(seed=source.seeds[0])
     return ResolvedSwap(levels=levels, source=source, space=edit.space)
+
+
+def _too_large(output: Output, n: int, manifest: Manifest) -> list[Fault]:
+    faults = []
+    if n * manifest.image.height * manifest.image.width * output.scale**2 > MAX_PIXELS:
+        faults.append(_fault(f"All images together may have {MAX_PIXELS} pixels", "output", "scale"))
+    if n * manifest.latents * len(output.include) > MAX_ELEMENTS:
+        faults.append(_fault(f"All arrays together may have {MAX_ELEMENTS} elements", "output", "include"))
+    return faults
 
 
 def _no_example(source: ExampleImage, manifest: Manifest, *location: str | int) -> list[Fault]:

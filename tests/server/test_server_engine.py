@@ -22,16 +22,10 @@ def bundle(tmp_path: Path) -> Bundle:
     return open_bundle(tmp_path / "toy")
 
 
-def test_more_images_than_a_batch_are_run_in_parts(toy: Model) -> None:
-    work = Pass.blank(9, toy.bundle.manifest)
-    work.noise[:] = np.random.default_rng(0).normal(size=work.noise.shape)
-    work.temperature[:] = 1
+def test_images_are_cut_into_batches_that_cover_them_all(toy: Model) -> None:
     assert toy.engine.max_batch == 4
-    whole = toy.engine.decode(work, ("likelihood", "latents"))
-    assert whole["likelihood"].shape == (9, 1, 16, 16)
-    for row in range(9):
-        alone = toy.engine.decode(work.rows(row, row + 1), ("likelihood", "latents"))
-        np.testing.assert_array_equal(alone["latents"][0], whole["latents"][row])
+    assert [*toy.engine.batches(9)] == [range(0, 4), range(4, 8), range(8, 9)]
+    assert [*toy.engine.batches(0)] == []
 
 
 def test_the_decoder_keeps_the_one_rule(toy: Model) -> None:

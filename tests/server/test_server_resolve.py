@@ -160,6 +160,21 @@ def test_what_this_model_has_not_is_pointed_at(settle: Settle, fields: dict[str,
     assert list(faults(settle, **fields)) == [where]
 
 
+def test_pixels_of_a_large_model_are_bounded(settle: Settle, manifest: Manifest) -> None:
+    large = manifest.model_copy(update={"image": manifest.image.model_copy(update={"height": 1024, "width": 1024})})
+    settle(manifest=large, n=64)
+    assert list(faults(settle, manifest=large, n=64, output={"scale": 2})) == ["#/output/scale"]
+
+
+def test_arrays_of_a_large_model_are_bounded(settle: Settle, manifest: Manifest) -> None:
+    (level, *_) = manifest.levels
+    wide = level.model_copy(update={"channels": 1_000_000})
+    large = manifest.model_copy(update={"levels": (wide,)})
+    assert list(faults(settle, manifest=large, n=64, output={"include": ["latents", "prior_mean"]})) == [
+        "#/output/include"
+    ]
+
+
 def test_a_fault_says_what_there_is_instead(settle: Settle) -> None:
     assert faults(settle, levels={"9": {}}) == {"#/levels/9": "No such level; this model has levels 0 to 4"}
 

@@ -15,13 +15,12 @@ from server.resolve import Resolved, resolve
 from server.sample import Sample, sample
 
 few = hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-OUTPUT = {"include": ["latents", "prior_mean", "prior_scale"]}
 
 
 def make(model: Model, **fields: object) -> Sample:
-    recipe = Recipe.model_validate({"source": {"seed": 1}, "output": OUTPUT, **fields})
+    recipe = Recipe.model_validate({"source": {"seed": 1}, **fields})
     resolved = resolve(recipe, model.bundle.manifest, fresh_seed=lambda: 0, max_images=64)
-    return sample(model.engine, model.examples, resolved)
+    return sample(model.engine, model.examples, resolved, ("latents", "prior_mean", "prior_scale"))
 
 
 def levels_that_differ(model: Model, one: Sample, other: Sample) -> list[int]:
@@ -51,7 +50,7 @@ def test_an_image_of_a_batch_is_the_image_alone(
         "levels": {
             key: {"draw": draw} for key, draw in draws.items() if int(key) < len(any_model.bundle.manifest.levels)
         },
-        "output": {**OUTPUT, "image": image},
+        "output": {"image": image},
     }
     together = make(any_model, source={"seeds": seeds}, **fields)
     backwards = make(any_model, source={"seeds": seeds[::-1]}, **fields)
@@ -148,7 +147,7 @@ def test_a_recipe_of_one_image_of_a_batch_makes_that_image(toy: Model, settle: S
 
 def test_the_output_noise_is_a_level_of_its_own(any_model: Model) -> None:
     mean = make(any_model)
-    drawn = [make(any_model, output={"image": "sample", "draw": draw, "include": ["latents"]}) for draw in (0, 1)]
+    drawn = [make(any_model, output={"image": "sample", "draw": draw}) for draw in (0, 1)]
     assert not np.array_equal(drawn[0].images, drawn[1].images)
     assert not np.array_equal(drawn[0].images, mean.images)
     np.testing.assert_array_equal(drawn[0].arrays["latents"], mean.arrays["latents"])
