@@ -15,8 +15,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import NoReturn
 
 import httpx
 
@@ -67,12 +68,13 @@ class Running:
             )
 
     def stop(self, patience: float = 5.0) -> None:
-        """Ask the service to stop; insist after `patience` seconds."""
+        """Ask the service to stop; insist after `patience` seconds, or at once when interrupted while waiting."""
         self.process.terminate()
         try:
-            self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience)
+        finally:
+            self.process.kill()  # does nothing to one that has stopped
             self.process.wait()
 
     def _read(self) -> None:
@@ -93,16 +95,17 @@ def free_port(first: int, taken: Sequence[int] = ()) -> int:
     raise LaunchError(f"No port from {first} to {first + PORTS_TRIED - 1} is free; choose others: --port, --api-port")
 
 
-def run(services: Sequence[Service], announce: Callable[[], None], patience: float = 120.0) -> None:
-    """Start all services, call `announce` once each is ready, and return never but by an exception.
+def run(services: Sequence[Service], announce: Callable[[], None], patience: float = 180.0) -> NoReturn:
+    """Start all services, call `announce` once each is ready, and watch them until an exception ends it.
 
     Whatever the exception, all services are stopped first: LaunchError when one of them did not become ready within
     `patience` seconds or stopped by itself, KeyboardInterrupt when a person has seen enough.
     """
-    started: list[Running] = []
-    try:
+    with ExitStack() as stops:
+        started: list[Running] = []
         for service in services:
             started.append(Running(service))
+            stops.callback(started[-1].stop)
         deadline = time.monotonic() + patience
         for service in services:
             wait_until_ready(service, started, deadline)
@@ -111,9 +114,6 @@ def run(services: Sequence[Service], announce: Callable[[], None], patience: flo
             for running in started:
                 running.check()
             time.sleep(0.2)
-    finally:
-        for running in started:
-            running.stop()
 
 
 def wait_until_ready(service: Service, started: Sequence[Running], deadline: float) -> None:

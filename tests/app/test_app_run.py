@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,33 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(sys.argv[3].encode())
 
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+STUBBORN = """
+import os, pathlib, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+"""
+
+SLOW_TO_STOP = """
+import signal, time
+signal.signal(signal.SIGTERM, lambda *_: time.sleep(60))
+"""
+
+# Somebody who presses Ctrl-C when all is ready, and once more while the services are stopping.
+IMPATIENT = """
+import os, signal, sys, threading
+from app.run import Service, run
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def announce():
+    threading.Timer(1.0, interrupt).start()
+    interrupt()
+
+program, *ports = sys.argv[1:]
+commands = [(sys.executable, "-c", program, port, "200", "") for port in ports]
+run([Service(port, command, f"http://127.0.0.1:{port}/") for port, command in zip(ports, commands)], announce)
 """
 
 
@@ -90,17 +118,21 @@ def test_the_reason_for_not_being_ready_is_shown(ports: tuple[int, int], capsys:
 
 
 def test_one_that_ignores_the_request_to_stop_is_killed(ports: tuple[int, int], tmp_path: Path) -> None:
-    stubborn = f"import os, signal, pathlib\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{ANSWERS}"
     pid = tmp_path / "pid"
-    stubborn = stubborn.replace(
-        "HTTPServer((", f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\nHTTPServer(("
-    )
+    stubborn = STUBBORN + f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n" + ANSWERS
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run([service("server", stubborn, str(ports[0]), "200", "", port=ports[0])], interrupt)
     assert time.monotonic() - before < 30
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_an_impatient_second_interrupt_stops_all_the_same(ports: tuple[int, int]) -> None:
+    command = [sys.executable, "-c", IMPATIENT, SLOW_TO_STOP + ANSWERS, *map(str, ports)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert "KeyboardInterrupt" in done.stderr
+    assert not any(map(is_busy, ports))
 
 
 def test_a_busy_port_makes_way_for_the_next_free_one() -> None:
