@@ -41,7 +41,7 @@ from server.noise import RNG
 from server.openapi import describe_sample, install_openapi, problems
 from server.permalink import from_token, recipe_id
 from server.problems import Problem, install_handlers
-from server.recipe import MAX_SEED, Recipe, parse
+from server.recipe import Recipe, parse
 from server.resolve import Resolved, resolve
 from server.sample import sample
 from server.settings import Settings
@@ -59,7 +59,7 @@ class Timed:
 
 
 def create_app(
-    zoo: Path, settings: Settings, fresh_seed: Callable[[], int] = lambda: secrets.randbelow(MAX_SEED + 1)
+    zoo: Path, settings: Settings, fresh_seed: Callable[[], int] = lambda: secrets.randbelow(2**32)
 ) -> FastAPI:
     """The server for the bundles under `zoo`. They are verified and loaded here, before the first request.
 

@@ -31,7 +31,7 @@ ENCODER_OUTPUTS: tuple[EncoderOutput, ...] = ("latents", "posterior_mean", "post
 
 MAX_BATCH_ELEMENTS = 32_000_000  # latent elements of one run, so that a batch of large models fits in memory
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("strata.server")
 
 
 class EngineError(RuntimeError):
@@ -104,8 +104,10 @@ def _providers(provider: Provider) -> list[str | tuple[str, dict[str, str]]]:
             f"cuda was asked for, but this ONNX Runtime has {', '.join(_available())} only; "
             "onnxruntime-gpu is needed, and onnxruntime must not be installed beside it"
         )
-    wanted = provider == "cuda" or (provider == "auto" and cuda[0] in _available())
-    return [cuda, "CPUExecutionProvider"] if wanted else ["CPUExecutionProvider"]
+    if provider == "cpu" or cuda[0] not in _available():
+        return ["CPUExecutionProvider"]
+    ort.preload_dlls()  # CUDA and cuDNN from their Python packages, which the loader would not find by itself
+    return [cuda, "CPUExecutionProvider"]
 
 
 def _available() -> list[str]:

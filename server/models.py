@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from model_zoo.zoo import Entry, list_bundles
 from server.engine import Engine, EngineError
 from server.png import Pixels, read_image
 from server.settings import Settings
+
+log = logging.getLogger("strata.server")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,11 @@ class Unavailable:
 
 def open_models(zoo: Path, settings: Settings) -> dict[str, Model | Unavailable]:
     """Verify and load every bundle under `zoo`. One that fails does not keep the others from serving."""
-    return {entry.id: _open(entry, settings) for entry in list_bundles(zoo)}
+    models = {entry.id: _open(entry, settings) for entry in list_bundles(zoo)}
+    for model in models.values():
+        if isinstance(model, Unavailable):
+            log.warning("model %s is unavailable: %s", model.id, model.reason)
+    return models
 
 
 def _open(entry: Entry, settings: Settings) -> Model | Unavailable:

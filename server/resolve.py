@@ -62,8 +62,8 @@ class Resolved(Recipe):
 
     def image(self, index: int) -> Resolved:
         """The recipe of image `index` alone, as its PNG carries it."""
-        seed = self.seeds[index]
-        source = SeedsSource(seeds=(seed,))
+        seed, source = self.seeds[index], self.source
+        encoded = isinstance(source, ExampleSource)
         edits = tuple(
             edit.model_copy(update={"source": reference(edit, index)}) if isinstance(edit, Swap) else edit
             for edit in self.edits
@@ -71,9 +71,7 @@ class Resolved(Recipe):
         return self.model_copy(
             update={
                 "n": 1,
-                "source": source
-                if isinstance(self.source, SeedsSource)
-                else self.source.model_copy(update={"seed": seed}),
+                "source": source.model_copy(update={"seed": seed}) if encoded else SeedsSource(seeds=(seed,)),
                 "edits": edits,
                 "output": self.output.model_copy(update={"layout": "images", "include": ()}),
             }
@@ -170,9 +168,8 @@ def _temperatures(recipe: Recipe, manifest: Manifest, faults: list[Fault]) -> tu
     given, count = recipe.temperature, len(manifest.levels)
     if isinstance(given, Schedule):
         last = max(count - 1, 1)
-        steps = [given.start + (given.end - given.start) * index / last for index in range(count)]
-        values = [round(step, 6) for step in steps]
-        values[0], values[count - 1] = given.start, given.end if count > 1 else given.start
+        inner = [given.start + (given.end - given.start) * index / last for index in range(1, last)]
+        values = [given.start, *(round(step, 6) for step in inner), given.end][:count]
     elif isinstance(given, dict):
         for name in given:
             if name not in manifest.groups:
@@ -189,12 +186,13 @@ def _temperatures(recipe: Recipe, manifest: Manifest, faults: list[Fault]) -> tu
 
 
 def _changes(recipe: Recipe, manifest: Manifest, faults: list[Fault]) -> dict[str, LevelChange]:
-    indices = {str(level.index): level.index for level in manifest.levels}
-    for key in recipe.levels.keys() - indices.keys():
-        detail = f"No such level; this model has levels 0 to {len(manifest.levels) - 1}"
-        faults.append(_fault(detail, "levels", key))
+    keys = [str(level.index) for level in manifest.levels]
+    for key in recipe.levels:
+        if key not in keys:
+            detail = f"No such level; this model has levels 0 to {len(manifest.levels) - 1}"
+            faults.append(_fault(detail, "levels", key))
     changed = {key: change for key, change in recipe.levels.items() if change != LevelChange()}
-    return {key: changed[key] for key in indices if key in changed}
+    return {key: changed[key] for key in keys if key in changed}
 
 
 def _edit(recipe: Recipe, index: int, n: int, manifest: Manifest, faults: list[Fault]) -> ResolvedSwap | ResolvedKeep:
