@@ -8,13 +8,23 @@ from pathlib import Path
 
 import torch
 
+from model_zoo.bundle import BundleError
 from training.checkpoint import CheckpointError
 from training.data.images import DataError
+from training.estimate import describe, estimate
+from training.export import ExportError
+from training.figures import evaluate_run
+from training.importers import openai_vdvae
+from training.importers.weights import WeightsError
+from training.publish import export_run, import_published
 from training.recipe import RecipeError, load_recipe, shipped_recipes
 from training.run import train
-from training.trainer import TrainingDiverged
+from training.trainer import DivergenceError
 
-EXPECTED_ERRORS = (RecipeError, DataError, CheckpointError, TrainingDiverged)
+EXPECTED_ERRORS = (
+    RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, ExportError, BundleError
+)  # fmt: skip
+BUNDLES = Path("model_zoo/bundles")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +50,46 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--resume", action="store_true", help="continue the run in that folder")
     add_machine(command)
     command.set_defaults(run_command=train_command)
+
+    command = commands.add_parser("estimate", help="parameters, FLOPs and memory of a recipe, before it is trained")
+    add_recipe(command)
+    command.set_defaults(run_command=estimate_command, threads=None)
+
+    command = commands.add_parser("evaluate", help="ELBO, importance-weighted bound and rate by level of a checkpoint")
+    command.add_argument("checkpoint", type=Path, help="a run's folder, or its checkpoint.pt")
+    command.add_argument("--split", choices=["train", "validation", "test"], default="test")
+    command.add_argument("--k", type=positive, default=1, help="samples in the importance-weighted bound (default: 1)")
+    command.add_argument("--images", type=positive, help="only the first so many images (default: all)")
+    command.add_argument("--batch", type=positive, default=100, help="posterior samples in memory at once")
+    command.add_argument("--seed", type=int, default=0, help="of the posterior's noise and the binarisation")
+    command.add_argument("--raw-weights", action="store_true", help="not the moving average of the weights")
+    command.add_argument("--half", action="store_true", help="round the weights to float16 first, as `export --half`")
+    command.add_argument("--out", type=Path, help="write the figures as JSON, for `export --metrics`")
+    add_machine(command)
+    command.set_defaults(run_command=evaluate_run)
+
+    command = commands.add_parser("export", help="turn a checkpoint into a bundle")
+    command.add_argument("checkpoint", type=Path, help="a run's folder, or its checkpoint.pt")
+    command.add_argument("--name", help="name of the bundle (default: that of the recipe)")
+    command.add_argument("--out", type=Path, default=BUNDLES, help=f"folder of the bundles (default: {BUNDLES})")
+    command.add_argument("--metrics", type=Path, help="figures written by `evaluate --out`, for manifest and card")
+    command.add_argument("--examples", type=int, default=16, help="test images to put into the bundle")
+    command.add_argument("--half", action="store_true", help="store weights as float16; evaluate with --half too")
+    command.add_argument("--licence", default="MIT", help="licence of the weights")
+    command.add_argument("--citation", default="", help="what to cite")
+    add_machine(command)
+    command.set_defaults(run_command=export_run)
+
+    command = commands.add_parser("import", help="turn a published checkpoint into a bundle")
+    command.add_argument("publisher", choices=["openai-vdvae"])
+    command.add_argument("file", type=Path, help="*-model.th or *-model-ema.th")
+    names = ", ".join(openai_vdvae.NAMES)
+    command.add_argument("--config", required=True, help=f"one of {names}, or a .json file of hyper-parameters")
+    command.add_argument("--name", required=True, help="name of the bundle")
+    command.add_argument("--out", type=Path, default=BUNDLES, help=f"folder of the bundles (default: {BUNDLES})")
+    command.add_argument("--half", action="store_true", help="round the weights to float16 and store them so")
+    command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+    command.set_defaults(run_command=import_published)
     return top
 
 
@@ -54,10 +104,22 @@ def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
 
 
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
 def train_command(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
     run = options.run or Path("runs") / recipe.name
     train(recipe, run, options.data, torch.device(options.device), resume=options.resume)
+
+
+def estimate_command(options: argparse.Namespace) -> None:
+    recipe = load_recipe(options.recipe, options.set)
+    print(describe(recipe, estimate(recipe)))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class DMOL(BaseModel):
         return self.mixtures * (1 + channels * (3 if channels == 3 else 2))
 
     def observe(self, image: Tensor) -> Tensor:
-        """uint8 [B, H, W, C] -> float [B, C, H, W] in 0..255. The network sees all 8 bits; only the target loses some."""
+        """uint8 [B, H, W, C] -> float [B, C, H, W] in 0..255: all 8 bits, only the target loses some."""
         return image.permute(0, 3, 1, 2).float()
 
     def nats(self, parameters: Tensor, image: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """One training run in one folder: resume, log, checkpoints, pictures, progress, and an orderly end.
 
-    RUN/checkpoint.pt    replaced atomically
-    RUN/log.jsonl        one line every `log_every` steps; resuming drops the lines after the checkpoint
-    RUN/pictures/        contact sheets
+RUN/checkpoint.pt    replaced atomically
+RUN/log.jsonl        one line every `log_every` steps; resuming drops the lines after the checkpoint
+RUN/pictures/        contact sheets
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class RunLog:
 def _lines(path: Path) -> Iterator[str]:
     """Whole lines only: a run that was killed may have left half a line."""
     if path.exists():
-        yield from (line[:-1] for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n")
+        yield from (
+            line[:-1] for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"
+        )
 
 
 def _finite(value: Any) -> Any:
@@ -196,7 +198,12 @@ class StopSignals:
 
 
 def describe_commit() -> str | None:
-    """The commit of the code, '-dirty' if files differ from it; None outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or None
+    """The commit of the code, '-dirty' if files of training/ differ from it; None outside a checkout."""
+    folder = str(Path(__file__).parent)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", folder, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    commit = git("rev-parse", "--short=12", "HEAD")
+    return commit + "-dirty" * bool(git("status", "--porcelain", "--", folder)) if commit else None

@@ -26,7 +26,7 @@ from training.schedule import ema_rate, kl_weight, learning_rate, skip_update
 MAX_BROKEN_STEPS = 50
 
 
-class TrainingDiverged(Exception):
+class DivergenceError(Exception):
     """The loss stayed non-finite; the last checkpoint is from before."""
 
 
@@ -57,7 +57,7 @@ class Trainer:
         self.dims = math.prod(images.shape[1:])
         self.model = VDVAE(recipe.model).to(device)
         if recipe.schedule.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.optimiser = make_optimiser(recipe, self.model)
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
@@ -74,7 +74,7 @@ class Trainer:
         return (terms.distortion + weight * terms.rate).mean() / self.dims, terms
 
     def step(self) -> Report:
-        """One update. Raises TrainingDiverged after many non-finite losses in a row."""
+        """One update. Raises DivergenceError after many non-finite losses in a row."""
         recipe, step = self.recipe, self.step_number
         batch = torch.from_numpy(self.batches.batch(step)).to(self.device)
         image = self.likelihood.observe(batch)
@@ -97,7 +97,7 @@ class Trainer:
         self.skips_in_a_row = self.skips_in_a_row + 1 if skipped else 0
         self.broken_in_a_row = 0 if math.isfinite(norm) and math.isfinite(loss_value) else self.broken_in_a_row + 1
         if self.broken_in_a_row >= MAX_BROKEN_STEPS:
-            raise TrainingDiverged(
+            raise DivergenceError(
                 f"the loss was not finite for {MAX_BROKEN_STEPS} steps in a row, up to step {step}; "
                 "resume from the last checkpoint with a lower optimiser.lr or optimiser.clip_norm"
             )

@@ -1,0 +1,101 @@
+"""The commands `export` and `import`: from a checkpoint, our own or a published one, to a bundle on disk."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from model_zoo.manifest import Imported, Provenance
+from training.checkpoint import CheckpointError, load_checkpoint
+from training.data.load import load
+from training.export import About, export_bundle
+from training.figures import Figures
+from training.importers import openai_vdvae
+from training.importers.weights import sha256
+from training.recipe import Recipe
+from training.trainer import model_from_checkpoint
+
+
+def export_run(options: argparse.Namespace) -> None:
+    """Checkpoint (averaged weights) -> bundle. Raises CheckpointError, DataError, ExportError, BundleError."""
+    state = load_checkpoint(options.checkpoint)
+    recipe, model = model_from_checkpoint(state)
+    figures = read_figures(options.metrics, state["step"], half=options.half) if options.metrics else None
+    name = options.name or recipe.name
+    about = About(
+        name=name,
+        summary=recipe.summary,
+        dataset=recipe.data.name,
+        licence=options.licence,
+        citation=options.citation or openai_vdvae.CITATION,
+        provenance=provenance_of(state, recipe),
+        metrics=figures.metrics if figures else (),
+        kl_nats=figures.kl_nats if figures else None,
+        examples=examples_of(recipe, options.data, options.examples),
+    )
+    manifest = export_bundle(model, about, options.out / name, half=options.half)
+    report(options.out / name, sum(file.size for file in manifest.files.values()))
+
+
+def import_published(options: argparse.Namespace) -> None:
+    """Published checkpoint -> bundle. Raises WeightsError, ExportError, BundleError."""
+    config = openai_vdvae.read_config(options.config)
+    model = openai_vdvae.load_published(options.file, config)
+    imported = Imported(file=options.file.name, sha256=sha256(options.file), source=openai_vdvae.SOURCE)
+    about = About(
+        name=options.name,
+        summary=f"Very Deep VAE imported from {options.file.name}",
+        licence=openai_vdvae.LICENCE,
+        citation=openai_vdvae.CITATION,
+        provenance=Provenance(recipe={"model": config.model_dump(mode="json")}, imported=imported),
+    )
+    manifest = export_bundle(model, about, options.out / options.name, half=options.half)
+    report(options.out / options.name, sum(file.size for file in manifest.files.values()))
+
+
+def provenance_of(state: dict[str, Any], recipe: Recipe) -> Provenance:
+    return Provenance(
+        recipe=recipe.model_dump(mode="json"),
+        seed=recipe.seed,
+        steps=state["step"],
+        wall_time_s=round(state["wall_time_s"], 1),
+        hardware=state["hardware"],
+        commit=state["commit"],
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def read_figures(path: Path, step: int, *, half: bool) -> Figures:
+    """Figures of exactly the weights that are exported. Raises CheckpointError if they are of others."""
+    try:
+        figures = Figures.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise CheckpointError(f"{path} was not written by `python -m training evaluate --out`: {error}") from error
+    measured = (figures.step, figures.weights, figures.half)
+    if measured != (step, "averaged", half):
+        raise CheckpointError(
+            f"{path} measured step {figures.step}, {figures.weights} weights, half={figures.half}; "
+            f"the bundle gets step {step}, averaged weights, half={half}: evaluate again"
+        )
+    return figures
+
+
+def examples_of(recipe: Recipe, root: Path, count: int) -> list[tuple[NDArray[np.uint8], str]]:
+    """The first `count` test images with the names of their labels, if they have any."""
+    if not count:
+        return []
+    test = load(recipe.data, "test", root)
+    images = np.asarray(test.images[:count])
+    labels = [] if test.labels is None else [int(label) for label in test.labels[: len(images)]]
+    names = [test.label_names[label] if test.label_names else str(label) for label in labels]
+    return list(zip(images, names or [""] * len(images), strict=True))
+
+
+def report(folder: Path, size: int) -> None:
+    print(f"wrote {folder} ({size / 1e6:.1f} MB); look at it with: python -m model_zoo show {folder.name}")
