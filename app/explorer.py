@@ -1,0 +1,272 @@
+"""What a session shows: asks the server, and turns its answers into the HTML of the page's regions.
+
+`show` makes what must be there at once, the image and its controls; `settle` makes what may take a moment longer,
+the strips, the effects and the matrix, once nothing moves. Both return only the regions that changed: when the
+server cannot answer, the last image stays and one sentence says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from secrets import randbelow
+
+from app import header, inspector, mix, mixing, rail, recipes, stage
+from app.client import Answer, ApiError, Card, Client, Recipe, SampleImage, Unavailable
+from app.intents import AnyIntent, ChooseModel
+from app.measure import Effect, decode, distance, effect
+from app.mixing import Mix, Source, Space
+from app.state import FreshSeed, History, Session, View, apply, key, start
+
+Regions = dict[str, str]
+
+EXPLORE = ("toolbar", "pictures", "status", "rail", "head", "strips", "effect", "foot")
+MIX = ("heading", "sources", "levels", "results", "mix_status", "matrix")
+REGIONS = ("header", *EXPLORE, *MIX)
+
+EFFECT_DRAWS = 16
+LARGE = 50_000  # latents; from here on all levels are measured only when asked
+AT_ONCE = 4  # requests under way for one screen; the image itself never waits for them
+NEW_SEEDS = 10_000
+
+
+def fresh_seed() -> int:
+    """A seed short enough to be read aloud."""
+    return randbelow(NEW_SEEDS)
+
+
+class Explorer:
+    """One server's models, for any number of sessions. Holds no session itself."""
+
+    def __init__(self, client: Client, fresh_seed: FreshSeed = fresh_seed) -> None:
+        self._client = client
+        self._fresh_seed = fresh_seed
+        self._cards: dict[str, Card] = {}
+        self._default: str | None = None
+        self._background = asyncio.Semaphore(AT_ONCE)
+
+    async def open(self, query: Mapping[str, str]) -> tuple[Session | None, Regions]:
+        """A session from the link's parameters, with the model's own test images until the first answer is there."""
+        try:
+            await self._read_cards()
+            card = self._card(query.get("model"))
+            session = await self._restored(card, query)
+            first = [await self._client.example(card, example.index) for example in card.examples[:4]]
+        except ApiError as error:
+            return None, {"status": stage.trouble(error)}
+        regions = {
+            "header": self._header(card, session, None),
+            "rail": rail.rail(card, session),
+            "toolbar": stage.toolbar(card, session, None),
+            "head": inspector.head(card, session, {}),
+            "status": stage.loading("Loading the model"),
+        }
+        if first:
+            urls = ["data:image/png;base64," + base64.b64encode(png).decode() for png in first]
+            regions["pictures"] = stage.examples(card, urls)
+        return session, regions
+
+    async def show(
+        self, session: Session | None, wanted: Sequence[AnyIntent], query: Mapping[str, str]
+    ) -> tuple[Session | None, Regions]:
+        """The session after these intents, and what must be seen of it at once."""
+        if session is None or session.model not in self._cards:
+            session, regions = await self.open(query)
+            if session is None:
+                return None, regions
+        session = self._applied(session, wanted)
+        card = self._cards[session.model]
+        regions = self._controls(card, session)
+        try:
+            answer, pictures = await (self._explore if session.screen == "explore" else self._mix)(card, session)
+            regions |= pictures
+        except ApiError as error:
+            answer = None
+            regions["status" if session.screen == "explore" else "mix_status"] = stage.trouble(error)
+        regions["header"] = self._header(card, session, answer)
+        return session, regions
+
+    async def settle(self, session: Session) -> Regions:
+        """What takes a moment longer."""
+        card = self._cards[session.model]
+        try:
+            if session.screen == "mix":
+                return {"matrix": mix.matrix(card, session, await self._matrix(card, session.mix.present))}
+            return await self._details(card, session)
+        except ApiError as error:
+            return {"matrix" if session.screen == "mix" else "strips": stage.trouble(error)}
+
+    def card(self, session: Session) -> Card:
+        return self._cards[session.model]
+
+    # --- sessions ---------------------------------------------------------------------------------------------
+
+    def _applied(self, session: Session, wanted: Sequence[AnyIntent]) -> Session:
+        for intent in wanted:
+            card = self._cards[session.model]
+            if isinstance(intent, ChooseModel) and intent.seq > session.seq and intent.id in self._cards:
+                fresh = start(self._cards[intent.id])
+                session = replace(fresh, screen=session.screen, seq=intent.seq)
+                session = session.seen(theme=session.view.theme)
+            session = apply(session, [intent], card, self._fresh_seed)
+        return session
+
+    async def _restored(self, card: Card, query: Mapping[str, str]) -> Session:
+        """What the link says, as far as it makes sense; the rest as at the start."""
+        session = start(card)
+        screen = "mix" if query.get("screen") == "mix" else "explore"
+        session = replace(session, screen=screen, view=_view(session.view, card, query))
+        if (b := mixing.from_text(query.get("b", ""), card)) is not None:
+            session = replace(session, mix=History(replace(session.mix.present, b=b)))
+        if "r" in query:
+            recipe = recipes.from_resolved((await self._client.restore(card.id, query["r"])).recipe)
+            if screen == "mix":
+                session = replace(session, mix=History(mixing.from_recipe(recipe, session.mix.present)))
+            else:
+                session = replace(session, explore=History(recipe))
+        return apply(session, [], card, self._fresh_seed)
+
+    async def _read_cards(self) -> None:
+        models = await self._client.models()
+        self._client.forget()
+        self._cards = {card.id: card for card in models.data if isinstance(card, Card) and card.state == "ready"}
+        if not self._cards:
+            reasons = "; ".join(f"{card.id}: {card.reason}" for card in models.data if isinstance(card, Unavailable))
+            raise ApiError("not_ready", f"The server has no model that is ready. {reasons}".strip(), retry_after=5.0)
+        self._default = models.default if models.default in self._cards else next(iter(self._cards))
+
+    def _card(self, model: str | None) -> Card:
+        return self._cards[model if model in self._cards else self._default]  # type: ignore[index]
+
+    # --- at once --------------------------------------------------------------------------------------------------
+
+    def _controls(self, card: Card, session: Session) -> Regions:
+        """All that needs no answer, so that controls follow even while the server is busy."""
+        if session.screen == "mix":
+            return {"heading": mix.heading(session), "levels": mix.levels(card, session.mix.present)}
+        return {"rail": rail.rail(card, session)}
+
+    async def _explore(self, card: Card, session: Session) -> tuple[Answer, Regions]:
+        answer = await self._client.sample(card.id, session.recipe)
+        return answer, {
+            "toolbar": stage.toolbar(card, session, answer),
+            "pictures": stage.pictures(card, session, answer),
+            "status": stage.status(card, session, answer),
+        }
+
+    async def _mix(self, card: Card, session: Session) -> tuple[Answer, Regions]:
+        now, count = session.mix.present, len(card.levels)
+        spaces: Sequence[Space] = ("noise", "latent") if session.view.spaces == "both" else (session.view.spaces,)
+        asked = [mixing.alone(now, now.a), mixing.alone(now, now.b), *(mixing.mixed(now, s, count) for s in spaces)]
+        a, b, *mixes = await self._all(card, asked)
+        images = {space: answer.images[0] for space, answer in zip(spaces, mixes, strict=True)}
+        return mixes[0], {
+            "sources": mix.sources(card, now, a.images[0], b.images[0]),
+            "results": mix.results(card, session, images),
+            "mix_status": "",
+        }
+
+    def _header(self, card: Card, session: Session, answer: Answer | None) -> str:
+        return header.header(list(self._cards), card, session, answer, self._client.url)
+
+    # --- in a moment ------------------------------------------------------------------------------------------------
+
+    async def _details(self, card: Card, session: Session) -> Regions:
+        one = recipes.single(session.recipe, session.view.image)
+        alone, below = await asyncio.gather(
+            self._strip(card, session, one, (session.view.level,), recipes.draw(one, session.view.level)),
+            self._strip(
+                card,
+                session,
+                one,
+                recipes.below(card, session.view.level, session.view.locks),
+                stage.draw_below(card, session),
+            ),
+        )
+        everything = card.latents <= LARGE or session.view.measured == key(session)
+        measured = range(len(card.levels)) if everything else [session.view.level]
+        effects = dict(zip(measured, await self._effects(card, one, [[level] for level in measured]), strict=True))
+        groups = await self._effects(card, one, [group.levels for group in card.groups]) if everything else []
+        by_group = {group.name: found for group, found in zip(card.groups, groups, strict=False)}
+        return {
+            "strips": stage.strips(card, session, alone, below),
+            "head": inspector.head(card, session, effects),
+            "effect": inspector.effect_pane(card, session, effects, EFFECT_DRAWS),
+            "foot": inspector.foot(card, by_group),
+        }
+
+    async def _strip(
+        self, card: Card, session: Session, one: Recipe, levels: Sequence[int], now: int
+    ) -> list[SampleImage]:
+        """The image with these levels at each draw of a strip; nothing where no level can be drawn again."""
+        free = set(levels) - session.view.locks - recipes.held(one)
+        if not free:
+            return []
+        asked = [recipes.with_draw(one, free, draw) for draw in stage.strip_draws(now)]
+        return [answer.images[0] for answer in await self._all(card, asked)]
+
+    async def _effects(self, card: Card, one: Recipe, choices: Iterable[Sequence[int]]) -> list[Effect]:
+        """What drawing each choice of levels again does to the mean image."""
+        plain = recipes.mean_image(one)
+        draws = min(EFFECT_DRAWS, card.limits.max_images)
+        asked = [plain, *(recipes.drawn_again(plain, levels, draws) for levels in choices)]
+        before, *after = [[decode(image.png) for image in answer.images] for answer in await self._all(card, asked)]
+        return [effect(before[0], images) for images in after]
+
+    async def _matrix(self, card: Card, now: Mix) -> list[mix.Row]:
+        sources, cuts, count = mixing.rows(now, card), mixing.cuts(card), len(card.levels)
+        if card.latents > LARGE:
+            sources = sources[:1]
+        asked = [mixing.alone(now, source) for source in (now.a, *sources)]
+        for source in sources:
+            rows = [replace(now, b=source, levels=tuple(range(cut))) for cut in cuts]
+            asked += [mixing.mixed(row, "noise", count) for row in rows]
+        images = [answer.images[0] for answer in await self._all(card, asked)]
+        a, alone, cells = images[0], images[1 : len(sources) + 1], images[len(sources) + 1 :]
+        return [
+            _row(source, a, b, cells[i * len(cuts) : (i + 1) * len(cuts)])
+            for i, (source, b) in enumerate(zip(sources, alone, strict=True))
+        ]
+
+    async def _all(self, card: Card, asked: Sequence[Recipe]) -> list[Answer]:
+        """Answers to several recipes, a few at a time, so that nobody else's image waits long."""
+
+        async def one(recipe: Recipe) -> Answer:
+            async with self._background:
+                return await self._client.sample(card.id, recipe)
+
+        return list(await asyncio.gather(*(one(recipe) for recipe in asked)))
+
+
+def _row(source: Source, a: SampleImage, b: SampleImage, cells: Sequence[SampleImage]) -> mix.Row:
+    """A row of the matrix, with the first of its images that is closer to B than to A."""
+    from_a, from_b = decode(a.png), decode(b.png)
+    images = [decode(cell.png) for cell in cells]
+    closer = [distance(image, from_b) < distance(image, from_a) for image in images]
+    return mix.Row(source, b, tuple(cells), closer.index(True) if True in closer else None)
+
+
+def _view(view: View, card: Card, query: Mapping[str, str]) -> View:
+    """The view that a link asks for. Numbers that are none, or name nothing, are left out."""
+    level, image = _number(query.get("level")), _number(query.get("image"))
+    locks = {_number(lock) for lock in query.get("locks", "").split(",")}
+    if level is not None and level < len(card.levels):
+        view = replace(view, level=level, open=view.open | {card.group_of(level).name})
+    if query.get("tab") in ("effect", "bits"):
+        view = replace(view, tab=query["tab"])  # type: ignore[arg-type]
+    if query.get("spaces") in ("noise", "latent", "both"):
+        view = replace(view, spaces=query["spaces"])  # type: ignore[arg-type]
+    if query.get("theme") == "dark":
+        view = replace(view, theme="dark")
+    return replace(
+        view,
+        image=image or 0,
+        locks=frozenset(level for level in range(len(card.levels)) if level in locks),
+        gallery=query.get("gallery") == "1",
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -1,0 +1,168 @@
+"""The right of the Explore screen: what the selected level is, what every level does, where the bits are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app import html
+from app.client import Card, Level
+from app.html import intent, pixels
+from app.measure import VIRIDIS, Effect, heat_map, scale_of
+from app.rail import INACTIVE
+from app.state import Session
+
+MAP, TILE = 112, 56
+
+TABS = {"effect": "Effect", "bits": "Bits"}
+
+# A sentence for a share of ink moved (or of the grey scale, for colour), each from its lower bound.
+REACH = ((0.40, "Redraws the whole picture"), (0.20, "Changes its main parts"), (0.08, "Changes its strokes and edges"))
+REACH_COLOUR = ((0.10, "Redraws the whole picture"), (0.04, "Changes its main parts"), (0.015, "Changes its texture"))
+LITTLE = "Changes small details"
+NOTHING = (0.01, "Hardly changes anything")
+GENEROUS = 2.0  # more than this many times the average rate is "much", less than its inverse "little"
+
+Effects = Mapping[int, Effect]  # by level
+
+
+def sentence(card: Card, level: Level, effect: Effect | None) -> str:
+    """What a level does, from its rate and its effect by fixed thresholds, never from a list of models."""
+    if level.kl_bits is not None and level.kl_bits < INACTIVE:
+        return "Inactive: carries next to nothing, and the rest does without it."
+    if effect is None:
+        return _cost(card, level)
+    colour = card.image.channels > 1
+    moved = effect.moved / 255 if colour else effect.moved
+    reach = next((words for bound, words in (REACH_COLOUR if colour else REACH) if moved >= bound), LITTLE)
+    if moved < NOTHING[0]:
+        reach = NOTHING[1]
+    cost = _cost(card, level)
+    return f"{reach}, {cost[0].lower()}{cost[1:]}" if cost else f"{reach}."
+
+
+def head(card: Card, session: Session, effects: Effects) -> str:
+    """The selected level: a sentence, its rate and share, how much it moves, and where."""
+    level = card.levels[session.view.level]
+    effect = effects.get(level.index)
+    unit = "grey levels" if card.image.channels > 1 else "%"
+    moved = "–" if effect is None else amount(card, effect)
+    return (
+        f'<div class="lev" style="{html.fill(card, level.group)}"><div><h2><span class="pill">{level.index}</span>'
+        f'Level {level.index}<span class="mut">{html.group_name(level.group)}, {level.size:,} latents</span></h2>'
+        f'<p class="say">{sentence(card, level, effect)}</p><dl class="nums">'
+        f"<div><dt>Rate</dt><dd>{html.bits(level.kl_bits)} <small>bits</small></dd></div>"
+        f"<div><dt>Share</dt><dd>{html.percent(level.kl_bits, card.bits, 1)} <small>%</small></dd></div>"
+        f"<div><dt>{moved_name(card)}</dt><dd>{moved} <small>{unit}</small></dd></div></dl></div>"
+        f'<div class="mapbox">{_map(card, effect, effects, MAP, f"Where level {level.index} acts")}</div></div>'
+        f"{_tabs(session)}"
+    )
+
+
+def effect_pane(card: Card, session: Session, effects: Effects, draws: int) -> str:
+    """One change map a level, one row a resolution, all on one colour scale."""
+    if len(effects) < len(card.levels):
+        return f'<div class="pane">{_note(card, None, draws)}{_offer(card, draws)}</div>'
+    top = scale_of(list(effects.values()))
+    rows = []
+    for group in card.groups:
+        tiles = "".join(_tile(card, session, effects, level) for level in group.levels)
+        rows.append(
+            f'<div class="fxg"><div class="fxrow" role="group" aria-label="{html.spoken(group.name)}">{tiles}</div></div>'
+        )
+    return f'<div class="pane">{_note(card, top, draws)}{"".join(rows)}</div>'
+
+
+def foot(card: Card, groups: Mapping[str, Effect]) -> str:
+    """Bits against effect, by resolution: what is dear and what matters are not the same."""
+    if card.bits is None or len(groups) < len(card.groups):
+        return ""
+    widest = max(effect.moved for effect in groups.values()) or 1.0
+    rows = "".join(
+        f'<div class="sr" style="{html.fill(card, group.name)}"><span><i></i>{html.group_name(group.name)}</span>'
+        f"{_bar(100 * (group.kl_bits or 0) / card.bits, f'{html.percent(group.kl_bits, card.bits)} %')}"
+        f"{_bar(80 * groups[group.name].moved / widest, _with_unit(card, groups[group.name]))}</div>"
+        for group in card.groups
+    )
+    return (
+        '<div class="sum"><h2>Bits against effect, by resolution</h2><div class="split">'
+        f'<div class="sr sh"><span></span><span>Bits</span><span>{moved_name(card)}</span></div>{rows}</div></div>'
+    )
+
+
+def moved_name(card: Card) -> str:
+    return "Change" if card.image.channels > 1 else "Ink moved"
+
+
+def amount(card: Card, effect: Effect) -> str:
+    return f"{effect.moved:.1f}" if card.image.channels > 1 else f"{100 * effect.moved:.0f}"
+
+
+def _with_unit(card: Card, effect: Effect) -> str:
+    return amount(card, effect) + ("" if card.image.channels > 1 else " %")
+
+
+def _cost(card: Card, level: Level) -> str:
+    """How its rate compares with the average level's."""
+    if level.kl_bits is None or not card.bits:
+        return ""
+    share = 100 * level.kl_bits / card.bits
+    ratio = level.kl_bits * len(card.levels) / card.bits
+    if ratio > GENEROUS:
+        return f"At a high price: {share:.0f} % of the bits."
+    if ratio < 1 / GENEROUS:
+        return f"At little cost: {share:.1f} % of the bits."
+    return f"For {share:.0f} % of the bits."
+
+
+def _tabs(session: Session) -> str:
+    tabs = "".join(
+        f'<button type="button" role="tab" id="itab-{key}" {intent("tab", name=key)} aria-controls="{key}"'
+        f'{html.state("selected", key == session.view.tab)} tabindex="{0 if key == session.view.tab else -1}">'
+        f"{label}</button>"
+        for key, label in TABS.items()
+    )
+    return f'<div class="itabs" role="tablist" aria-label="Inspector">{tabs}</div>'
+
+
+def _note(card: Card, top: float | None, draws: int) -> str:
+    ramp = ",".join("rgb({:.0f},{:.0f},{:.0f})".format(*colour) for colour in VIRIDIS)
+    bar = (
+        f'<div class="cbar"><i style="background:linear-gradient(90deg,{ramp})"></i>'
+        f"<div><span>0</span><span>{top:.2f}</span></div></div>"
+        if top is not None
+        else ""
+    )
+    unit = "mean change in grey levels" if card.image.channels > 1 else "% of ink moved"
+    return (
+        '<div class="note"><p><b>Where each level acts</b><br>'
+        f"Pixel deviation over {draws} draws; {unit}.</p>{bar}</div>"
+    )
+
+
+def _offer(card: Card, draws: int) -> str:
+    total = len(card.levels) * draws
+    return (
+        '<p class="offer"><button type="button" class="btn line" '
+        f"{intent('measure')}>Measure all {len(card.levels)} levels</button>"
+        f'<span class="mut">{total:,} images of this size; may take a while.</span></p>'
+    )
+
+
+def _tile(card: Card, session: Session, effects: Effects, level: int) -> str:
+    effect = effects[level]
+    spoken = f"Level {level}, {_with_unit(card, effect)} {moved_name(card).lower()}"
+    return (
+        f'<button type="button" class="fx" data-level="{level}" {intent("level", level=level)}'
+        f'{html.state("pressed", level == session.view.level)} aria-label="{spoken}">'
+        f"{_map(card, effect, effects, TILE, '')}<span><b>{level}</b>{_with_unit(card, effect)}</span></button>"
+    )
+
+
+def _map(card: Card, effect: Effect | None, effects: Effects, box: int, alt: str) -> str:
+    if effect is None:
+        return ""
+    return pixels(heat_map(effect.deviation, scale_of(list(effects.values()))), card.image, box, alt)
+
+
+def _bar(width: float, label: str) -> str:
+    return f'<span class="hb"><i style="width:{min(width, 80):.0f}%"></i><b>{label}</b></span>'

@@ -1,0 +1,91 @@
+"""What drawing a level again does to an image, in numbers and as a map. Pure functions on pixels."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.float64]  # [H, W, C] in 0..1
+
+# matplotlib's viridis (CC0) at nine even places; straight lines between them are close enough for a map
+VIRIDIS = np.array(
+    [
+        (68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140),
+        (40, 174, 128), (94, 201, 98), (173, 220, 48), (253, 231, 37),
+    ],
+    dtype=np.float64,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What changes when some levels are drawn again.
+
+    `moved` is the share of ink moved (0 to 1) for images of one channel, and the mean absolute change in grey levels
+    (0 to 255) for colour; `deviation` is the standard deviation of each pixel over the draws, [H, W] in 0..1.
+    """
+
+    moved: float
+    deviation: NDArray[np.float64]
+    draws: int
+
+
+def decode(png: bytes) -> Pixels:
+    """Pixels of a PNG, [H, W, C] in 0..1, with one channel or three."""
+    with Image.open(io.BytesIO(png)) as image:
+        plain = image if image.mode in ("L", "RGB") else image.convert("RGB")
+        pixels = np.asarray(plain, dtype=np.float64) / 255.0
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def effect(before: Pixels, after: Sequence[Pixels]) -> Effect:
+    """The effect of drawing something again: `before` is the image as it is, `after` the other draws."""
+    moved = ink_moved if before.shape[-1] == 1 else grey_levels
+    draws = np.stack(after)
+    return Effect(
+        moved=float(np.mean([moved(before, image) for image in after])),
+        deviation=draws.std(axis=0).mean(axis=-1),
+        draws=len(after),
+    )
+
+
+def ink_moved(before: Pixels, after: Pixels) -> float:
+    """1 - sum min / sum max: 0 for equal images, 1 when no ink stays where it was. Two blank images are equal."""
+    larger = np.maximum(before, after).sum()
+    return float(1.0 - np.minimum(before, after).sum() / larger) if larger > 0 else 0.0
+
+
+def grey_levels(before: Pixels, after: Pixels) -> float:
+    """Mean absolute difference, in grey levels of 255."""
+    return float(np.abs(before - after).mean() * 255)
+
+
+def distance(one: Pixels, other: Pixels) -> float:
+    """Root mean square difference."""
+    return float(np.sqrt(np.mean((one - other) ** 2)))
+
+
+def scale_of(effects: Sequence[Effect]) -> float:
+    """One end of the colour bar for all maps of a screen, rounded up to 0.05."""
+    highest = max((float(effect.deviation.max()) for effect in effects), default=0.0)
+    return max(0.05, float(np.ceil(highest * 20 - 1e-9) / 20))
+
+
+def heat_map(values: NDArray[np.float64], top: float) -> str:
+    """[H, W] values from 0 to `top` in viridis, as the `data:` address of a PNG at that resolution."""
+    places = np.clip(values / top, 0.0, 1.0) * (len(VIRIDIS) - 1)
+    anchors = np.arange(len(VIRIDIS))
+    colours = np.stack([np.interp(places, anchors, VIRIDIS[:, channel]) for channel in range(3)], axis=-1)
+    return png_url(colours.round().astype(np.uint8))
+
+
+def png_url(pixels: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,178 @@
+"""The Mix screen: two images, the levels taken from the second, both ways to take them, and a matrix of cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app import html, mixing
+from app.client import Card, SampleImage
+from app.html import attribute, icon, intent, pixels, text
+from app.mixing import Mix, Source, Space, name
+from app.state import Session
+from app.temperature import in_words
+
+SOURCE, RESULT, TILE = 112, 196, 56
+BAR = 92  # height of the busiest level's bar
+
+SPACES: dict[Space, tuple[str, str]] = {
+    "noise": ("Noise space", "Levels below adapt to B’s levels."),
+    "latent": ("Latent space", "A’s latents stay as they were."),
+}
+QUICK = {"none": "None", "coarse": "Coarse", "middle": "Middle", "fine": "Fine", "all": "All"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the matrix: an image B, alone and for every cut, and the first cut whose image is closer to B."""
+
+    source: Source
+    alone: SampleImage
+    cells: tuple[SampleImage, ...]
+    flip: int | None
+
+
+def heading(session: Session) -> str:
+    spaces = "".join(
+        f'<button type="button" {intent("mix_spaces", spaces=key)}{html.state("pressed", key == session.view.spaces)}>'
+        f"{label}</button>"
+        for key, label in (("latent", "Latents"), ("noise", "Noise"), ("both", "Both"))
+    )
+    return (
+        '<div class="ph"><div><h1>Which levels carry what?</h1><p>Take some levels of image B, the rest of image A.</p>'
+        f'</div><div class="ctl"><div class="seg" role="group" aria-label="What is exchanged">{spaces}</div>'
+        f'<button type="button" class="btn line" {intent("new_seed")} title="New pair (N)">{icon(html.DICE)}'
+        "New pair</button></div></div>"
+    )
+
+
+def sources(card: Card, mix: Mix, a: SampleImage | None, b: SampleImage | None) -> str:
+    figures = "".join(
+        _source(card, which, source, image) for which, source, image in (("a", mix.a, a), ("b", mix.b, b))
+    )
+    return (
+        f'<section class="card pad sources" aria-label="Sources"><h2>Sources</h2><div class="two-img">{figures}</div>'
+        f'<button type="button" class="btn" {intent("mix_swap")}>{icon(html.SWAP)}Swap A and B</button></section>'
+    )
+
+
+def levels(card: Card, mix: Mix) -> str:
+    """One switch a level, under its bits, and the usual choices."""
+    quick = "".join(
+        f'<button type="button" {intent("mix_quick", name=key)}'
+        f"{html.state('pressed', mixing.QUICK[key](card) == mix.levels)}>{label}</button>"
+        for key, label in QUICK.items()
+    )
+    columns = f"grid-template-columns:repeat({len(card.levels)},minmax(24px,1fr))"
+    switches = "".join(_switch(card, mix, level) for level in range(len(card.levels)))
+    groups = "".join(
+        f'<span style="{html.fill(card, group.name)};grid-column:span {len(group.levels)}">'
+        f"{html.group_name(group.name)}</span>"
+        for group in card.groups
+    )
+    return (
+        '<section class="card pad" aria-label="Levels taken from B"><div class="hd"><h2>Levels taken from B</h2>'
+        f'<span class="mut">{_carried(card, mix)}</span></div>'
+        f'<div class="seg" role="group" aria-label="Quick choices">{quick}</div><div class="switches">'
+        f'<div class="sw15" style="{columns}">{switches}</div><div class="gl" style="{columns}">{groups}</div></div>'
+        f'<p class="cap">Temperature {in_words(mix.temperature)}, mean images.</p></section>'
+    )
+
+
+def results(card: Card, session: Session, images: Mapping[Space, SampleImage]) -> str:
+    figures = "".join(
+        f"<figure>{_result(card, space, image)}<figcaption class='cap'><b>{SPACES[space][0]}</b>{SPACES[space][1]}"
+        f'</figcaption><button type="button" class="btn line" {intent("mix_explore", space=space)}>Explore it</button>'
+        "</figure>"
+        for space, image in images.items()
+    )
+    return f'<section class="card pad" aria-label="Result"><div class="res">{figures}</div></section>'
+
+
+def matrix(card: Card, session: Session, rows: Sequence[Row]) -> str:
+    """A gives the fine levels, B the coarse ones: one column a cut, one row an image B."""
+    cuts = mixing.cuts(card)
+    mix = session.mix.present
+    heads = "".join(f'<span class="h">{_cut(cut, card)}<small>{_bits_above(card, cut)}</small></span>' for cut in cuts)
+    lines = "".join(_row(card, mix, row, index, cuts) for index, row in enumerate(rows))
+    return (
+        '<section class="card pad matrix"><div class="hd"><h2>Style mixing: A gives the fine levels, B the coarse '
+        'ones</h2><span class="mut">Noise space. <span class="ring"></span>first image closer to B than to A</span>'
+        f'</div><div class="mx" style="grid-template-columns:124px repeat({len(cuts)},minmax(62px,1fr))">'
+        f'<span class="rl">Levels from B</span>{heads}{lines}</div></section>'
+    )
+
+
+def _source(card: Card, which: str, source: Source, image: SampleImage | None) -> str:
+    letter = which.upper()
+    shown = pixels(image.url, card.image, SOURCE, f"{letter}: {name(source)}") if image else '<div class="px"></div>'
+    tests = "".join(
+        f'<option value="{example.index}"{html.flag("selected", source.get("example") == example.index)}>'
+        f"test image {example.index}{f' ({text(example.label)})' if example.label else ''}</option>"
+        for example in card.examples
+    )
+    seed = source.get("seed", "")
+    return (
+        f'<figure>{shown}<figcaption class="cap"><b>{letter}: {text(name(source))}</b></figcaption>'
+        f'<label class="vh" for="source-{which}">Image {letter}</label>'
+        f'<span class="select"><select id="source-{which}" data-choose="source-{which}">'
+        f'<option value="seed"{html.flag("selected", "seed" in source)}>a seed</option>{tests}</select>'
+        '<svg viewBox="0 0 16 16" class="ic" aria-hidden="true"><path d="m5 6.5 3 3 3-3"/></svg></span>'
+        f'<span class="field{html.flag("off", "seed" not in source)}"><label for="seed-{which}">Seed</label>'
+        f'<input id="seed-{which}" type="text" inputmode="numeric" autocomplete="off" value="{attribute(seed)}"'
+        f' data-number="seed-{which}" data-min="0" data-max="{2**53 - 1}"></span></figure>'
+    )
+
+
+def _switch(card: Card, mix: Mix, level: int) -> str:
+    taken = level in mix.levels
+    rate = card.levels[level].kl_bits
+    widest = max((other.kl_bits or 0.0) for other in card.levels) or 1.0
+    height = max(2, round(BAR * (rate or 0.0) / widest))
+    letter = "B" if taken else "A"
+    return (
+        f'<div class="c" style="{html.fill(card, card.levels[level].group)}">'
+        f'<span class="colb" title="{html.bits(rate)} bits"><i style="height:{height}px"></i></span>'
+        f'<button type="button" class="ab" {intent("mix_level", level=level)}{html.state("pressed", taken)}'
+        f' aria-label="Level {level} from {letter}">{letter}</button><span>{level}</span></div>'
+    )
+
+
+def _result(card: Card, space: Space, image: SampleImage) -> str:
+    extra = f'id="mix-{space}" data-sha256="{attribute(image.sha256)}"'
+    return pixels(image.url, card.image, RESULT, f"Mix in {space} space", narrow=168, extra=extra)
+
+
+def _carried(card: Card, mix: Mix) -> str:
+    if not mix.levels:
+        return "none"
+    if card.bits is None:
+        return html.span(mix.levels)
+    carried = sum(card.levels[level].kl_bits or 0.0 for level in mix.levels)
+    return f"{html.span(mix.levels)}: <b>{carried:.1f}</b> of {card.bits:.1f} bits"
+
+
+def _cut(cut: int, card: Card) -> str:
+    if cut == 0:
+        return "none"
+    return "all" if cut == len(card.levels) else html.span(range(cut))
+
+
+def _bits_above(card: Card, cut: int) -> str:
+    if card.bits is None:
+        return ""
+    return f"{sum(level.kl_bits or 0.0 for level in card.levels[:cut]):.1f} bits"
+
+
+def _row(card: Card, mix: Mix, row: Row, index: int, cuts: Sequence[int]) -> str:
+    cells = "".join(
+        f'<button type="button" class="plain{" flip" if at == row.flip else ""}" {intent("mix_cut", cut=cut, row=index)}'
+        f' title="Use this cut">{pixels(image.url, card.image, TILE, _cell_alt(mix, row, cut))}</button>'
+        for at, (cut, image) in enumerate(zip(cuts, row.cells, strict=True))
+    )
+    shown = pixels(row.alone.url, card.image, TILE, f"B: {name(row.source)}")
+    return f'<span class="rl b">{shown}<span><b>B</b>{text(name(row.source))}</span></span>{cells}'
+
+
+def _cell_alt(mix: Mix, row: Row, cut: int) -> str:
+    return f"{name(mix.a)} with the first {cut} levels from {name(row.source)}"

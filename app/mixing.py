@@ -1,0 +1,141 @@
+"""Two images and a choice of levels: the state of the Mix screen, and the recipes that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from app.client import Card, Recipe
+from app.recipes import MAX_SEED, temperature
+from app.temperature import Temperatures
+
+Space = Literal["noise", "latent"]
+Source = dict[str, Any]  # {"seed": s} or {"example": i}
+
+MATRIX_COLUMNS = 11
+MATRIX_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Image A with `levels` taken from image B, both drawn at one temperature a level."""
+
+    a: Source
+    b: Source
+    levels: tuple[int, ...]
+    temperature: Temperatures
+
+    def toggled(self, level: int) -> Mix:
+        return replace(self, levels=tuple(sorted(set(self.levels) ^ {level})))
+
+    def swapped(self) -> Mix:
+        return replace(self, a=self.b, b=self.a)
+
+
+def mixed(mix: Mix, space: Space, count: int) -> Recipe:
+    """The recipe of the mix, for a model of `count` levels.
+
+    Every level names where it comes from. In latent space that copies z from both images. In noise space it copies
+    (z - mu) / sigma, so each level acts under the prior that the levels above it, of either image, now give.
+    """
+    from_a = [level for level in range(count) if level not in mix.levels]
+    edits = [
+        {"op": "swap", "levels": levels, "source": source, "space": space}
+        for levels, source in ((from_a, mix.a), (list(mix.levels), mix.b))
+        if levels
+    ]
+    return {**alone(mix, mix.a), "edits": edits}
+
+
+def alone(mix: Mix, source: Source) -> Recipe:
+    """The recipe of A or B as it is."""
+    return {
+        "recipe_version": 1,
+        "source": source,
+        "n": 1,
+        "temperature": list(mix.temperature),
+        "levels": {},
+        "edits": [],
+        "output": {"image": "mean"},
+    }
+
+
+def from_recipe(recipe: Recipe, otherwise: Mix) -> Mix:
+    """The mix that a recipe made by `mixed` stands for. A choice of no level does not name B; `otherwise` does."""
+    a = _plain(recipe["source"])
+    edits = [edit for edit in recipe["edits"] if edit["op"] == "swap"]
+    b, levels = otherwise.b, ()
+    if edits and (len(edits) > 1 or _plain(edits[-1]["source"]) != a):
+        b, levels = _plain(edits[-1]["source"]), tuple(edits[-1]["levels"])
+    return Mix(a, b, levels, temperature(recipe))
+
+
+def space_of(recipe: Recipe) -> Space:
+    return "latent" if any(edit.get("space") == "latent" for edit in recipe["edits"]) else "noise"
+
+
+def thirds(card: Card) -> dict[str, tuple[int, ...]]:
+    """Coarse, middle and fine: the resolutions in three parts, as even as they divide."""
+    count = len(card.groups)
+    ends = [round(count / 3), round(2 * count / 3)] if count > 2 else [1, 1]
+    parts = (card.groups[: ends[0]], card.groups[ends[0] : ends[1]], card.groups[ends[1] :])
+    levels = [tuple(level for group in part for level in group.levels) for part in parts]
+    return dict(zip(("coarse", "middle", "fine"), levels, strict=True))
+
+
+QUICK: dict[str, Callable[[Card], tuple[int, ...]]] = {
+    "none": lambda card: (),
+    "coarse": lambda card: thirds(card)["coarse"],
+    "middle": lambda card: thirds(card)["middle"],
+    "fine": lambda card: thirds(card)["fine"],
+    "all": lambda card: tuple(range(len(card.levels))),
+}
+
+
+def cuts(card: Card) -> tuple[int, ...]:
+    """How many levels from the top come from B in each column of the matrix: none, all, ends of groups, and the
+    cuts between them that cross most bits, at most `MATRIX_COLUMNS`."""
+    count = len(card.levels)
+    chosen = [0, count, *(group.levels[-1] + 1 for group in card.groups)]
+    by_rate = sorted(range(count), key=lambda level: -(card.levels[level].kl_bits or 0.0))
+    for cut in (level + 1 for level in by_rate):
+        if len(set(chosen)) >= MATRIX_COLUMNS:
+            break
+        chosen.append(cut)
+    return tuple(sorted(set(chosen)))
+
+
+def rows(mix: Mix, card: Card) -> tuple[Source, ...]:
+    """B, and the images after it: the next seeds or the next test images, without A."""
+    if "example" in mix.b:
+        total = len(card.examples)
+        found: Sequence[Source] = [{"example": (mix.b["example"] + step) % total} for step in range(total)]
+    else:
+        found = [{"seed": mix.b["seed"] + step} for step in range(MATRIX_ROWS + 1)]
+    return tuple([source for source in found if source != mix.a][:MATRIX_ROWS])
+
+
+def name(source: Source) -> str:
+    """ "test image 5", counted as in the card, or "seed 99"."""
+    return f"test image {source['example']}" if "example" in source else f"seed {source['seed']}"
+
+
+def to_text(source: Source) -> str:
+    """ "seed-99" or "example-5", for a link."""
+    return "-".join(str(part) for item in source.items() for part in item)
+
+
+def from_text(text: str, card: Card) -> Source | None:
+    """The source that `to_text` wrote, if this model has it."""
+    kind, _, number = text.partition("-")
+    if not (number.isascii() and number.isdigit()) or len(number) > 16:
+        return None
+    limits = {"seed": MAX_SEED + 1, "example": len(card.examples)}
+    return {kind: int(number)} if int(number) < limits.get(kind, 0) else None
+
+
+def _plain(source: Source) -> Source:
+    if "example" in source:
+        return {"example": source["example"]}
+    return {"seed": source["seeds"][0] if "seeds" in source else source["seed"]}

@@ -1,0 +1,160 @@
+"""The temperature rail: every level with its bits, its handle, its dice and its lock.
+
+On the track the bar is the rate and the handle is the temperature; they are two scales, so both are numbers too.
+Each handle is a native range input over positions of the track; `static/strata.js` turns positions into temperatures
+and sends the whole rail as one value.
+"""
+
+from __future__ import annotations
+
+import json
+
+from app import html, recipes
+from app.client import Card, Group, Level
+from app.html import attribute, icon, intent, text
+from app.state import MANY_LEVELS, Session
+from app.temperature import PRESETS, TICKS, in_words, position, with_locks
+
+INACTIVE = 0.05  # bits
+POSITIONS = 1000  # steps of the native range input
+
+PRESET_NAMES = {
+    "flat": ("Flat", "1 everywhere: the prior"),
+    "linear": ("Linear", "0.90 at the top, falling evenly to 0.60"),
+    "mean_below": ("Mean below", "1 down to the selected level, the mean of the prior below it"),
+    "cosine": ("Cosine", "0.90 at the top, falling to 0.60 along half a cosine"),
+}
+
+
+def rail(card: Card, session: Session) -> str:
+    values = recipes.temperature(session.recipe)
+    rows = "".join(_group(card, session, group) for group in card.groups)
+    data = attribute(json.dumps(values))
+    locks = attribute(json.dumps(sorted(session.view.locks)))
+    groups = attribute(json.dumps([group.levels for group in card.groups]))
+    return (
+        '<section class="card rail" aria-label="Temperature by level">'
+        f'<div class="rt"><h2>Temperature by level</h2><span class="mut">{in_words(values)}</span></div>'
+        f"{_presets(card, session)}{_axis()}"
+        f'<div class="rows" data-rail="{data}" data-locks="{locks}" data-groups="{groups}"'
+        f' style="--rows:{len(card.levels) + len(card.groups)};--gaps:{max(1, len(card.groups) - 1)}"'
+        f' data-default="{card.temperature.default}" data-many="{int(folds(card))}">{rows}</div>'
+        f"{_foot(card)}</section>"
+    )
+
+
+def folds(card: Card) -> bool:
+    """Whether groups are one row each until they are opened."""
+    return len(card.levels) > MANY_LEVELS
+
+
+def _presets(card: Card, session: Session) -> str:
+    now = recipes.temperature(session.recipe)
+    buttons = []
+    for name, (label, title) in PRESET_NAMES.items():
+        values = with_locks(PRESETS[name](len(card.levels), session.view.level), now, session.view.locks)
+        buttons.append(
+            f'<button type="button" {intent("preset", name=name)}{html.state("pressed", values == now)}'
+            f' title="{attribute(title)}">{label}</button>'
+        )
+    return f'<div class="rhead"><div class="seg" role="group" aria-label="Presets">{"".join(buttons)}</div></div>'
+
+
+def _axis() -> str:
+    ticks = "".join(
+        f'<span style="left:{position(tick):.1f}%">{f"{tick:g}".removeprefix("0") or "0"}</span>' for tick in TICKS
+    )
+    return (
+        f'<div class="axis" aria-hidden="true"><span></span><div class="ticks">{ticks}</div>'
+        '<span class="tr">T</span><span class="tr">Bits</span><span></span><span></span></div>'
+    )
+
+
+def _group(card: Card, session: Session, group: Group) -> str:
+    count = len(group.levels)
+    rate = f"{html.bits(group.kl_bits, 1)} bits, {html.percent(group.kl_bits, card.bits)} %"
+    name = html.group_name(group.name)
+    opened = not folds(card) or group.name in session.view.open
+    title = f'{name}<em>{count} level{"s" if count > 1 else ""}</em><span class="gb">{rate}</span>'
+    if folds(card):
+        title = (
+            f'<button type="button" class="fold" {intent("open", group=group.name)}{html.state("expanded", opened)}>'
+            f"{icon(html.FORTH)}{title}</button>"
+        )
+    rows = (
+        "".join(_row(card, session, card.levels[level]) for level in group.levels)
+        if opened
+        else _group_row(card, session, group)
+    )
+    return (
+        f'<section class="grp" style="{html.fill(card, group.name)}" role="group"'
+        f' aria-label="{html.spoken(group.name)} levels"><h3>{title}</h3>{rows}</section>'
+    )
+
+
+def _row(card: Card, session: Session, level: Level) -> str:
+    index = level.index
+    value = session.recipe["temperature"][index]
+    selected, locked = index == session.view.level, index in session.view.locks
+    held = index in recipes.held(session.recipe)
+    dead = level.kl_bits is not None and level.kl_bits < INACTIVE
+    classes = " ".join(["lrow", *(["sel"] if selected else []), *(["dead"] if dead else [])])
+    draw = recipes.draw(session.recipe, index)
+    title = "Comes from another image" if held else f"Draw {draw}. Draw level {index} again" + " (R)" * selected
+    label = f"Level {index}, {html.spoken(level.group)}, temperature"
+    return (
+        f'<div class="{classes}" data-level="{index}">'
+        f'<button type="button" class="no" {intent("level", level=index)} aria-label="Select level {index}"'
+        f"{html.flag('aria-current=true', selected)}>{index}</button>"
+        f"{_track(value, _width(card, level.kl_bits), label, [index], locked)}"
+        f'<output class="t">{value:.2f}</output>'
+        f'<span class="b">{"inactive" if dead else html.bits(level.kl_bits)}</span>'
+        f'<button type="button" class="mini{" on" if draw else ""}" {intent("draw", level=index)}'
+        f' aria-label="Draw level {index} again" title="{title}"{html.flag("disabled", locked or held)}>'
+        f"{icon(html.DICE)}</button>"
+        f'<button type="button" class="mini{" on" if locked else ""}" {intent("lock", level=index)}'
+        f' aria-label="Lock level {index}"{html.state("pressed", locked)}>'
+        f"{icon(html.LOCKED if locked else html.UNLOCKED)}</button></div>"
+    )
+
+
+def _group_row(card: Card, session: Session, group: Group) -> str:
+    """A folded group: one handle, at the mean of its levels, that moves them all."""
+    temperatures = [session.recipe["temperature"][level] for level in group.levels]
+    mean = sum(temperatures) / len(temperatures)
+    locked = set(group.levels) <= session.view.locks
+    label = f"{html.spoken(group.name)}, all {len(group.levels)} levels, temperature"
+    widest = max((other.kl_bits or 0.0) for other in card.groups)
+    width = 0.0 if not widest else 98 * (group.kl_bits or 0.0) / widest
+    return (
+        f'<div class="lrow"><span class="no" aria-hidden="true">all</span>'
+        f"{_track(mean, width, label, list(group.levels), locked)}"
+        f'<output class="t">{mean:.2f}</output><span class="b">{html.bits(group.kl_bits, 1)}</span>'
+        "<span></span><span></span></div>"
+    )
+
+
+def _track(value: float, width: float, label: str, levels: list[int], locked: bool) -> str:
+    at = round(position(value) / 100 * POSITIONS)
+    return (
+        f'<div class="track"><i class="bar" style="width:{width:.1f}%"></i>'
+        f'<i class="one" style="left:{position(1.0):.1f}%"></i>'
+        f'<input type="range" min="0" max="{POSITIONS}" step="1" value="{at}" data-levels="{json.dumps(levels)}"'
+        f' aria-label="{label}" aria-valuetext="{value:.2f}"{html.flag("disabled", locked)}></div>'
+    )
+
+
+def _width(card: Card, rate: float | None) -> float:
+    """Width of a level's bar in percent: the busiest level nearly fills the track."""
+    widest = max((level.kl_bits or 0.0) for level in card.levels)
+    return 0.8 if not widest or not rate else max(0.8, 98 * rate / widest)
+
+
+def _foot(card: Card) -> str:
+    if card.bits is None:
+        return '<p class="rfoot">The rate of this model was not measured. Dashed line: T = 1, the prior.</p>'
+    images = next((f"{metric.images:,} {text(metric.split)} images" for metric in card.metrics), "the test set")
+    return (
+        f'<p class="rfoot"><i class="key"></i>Bar: bits carried, mean of {images}, <b>{card.bits:.1f}</b> in all. '
+        "Dashed line: T = 1, the prior.</p>"
+    )

@@ -1,0 +1,342 @@
+// The page's side of the explorer. Python decides what every region shows; this file puts it on the page without
+// replacing what has the focus, and turns clicks, drags and keys into intents (app/intents.py) for Python.
+//
+// Intents wait in an outbox until an answer with their number comes back, so nothing is lost while a request is
+// under way, and of a drag only the last value travels.
+
+window.strata = (() => {
+  "use strict";
+
+  const KNOTS = [[0, 0], [0.3, 150], [1.1, 880], [1.5, 1000]]; // temperature, position: as app/temperature.py
+  const WAIT_MS = 300; // from here on the page says what is computed
+  const SETTLE_MS = 150; // so long must nothing move before strips and effects are asked for
+  const SAME_GESTURE_MS = 800;
+
+  let triggers, busProps;
+  let seq = 0, acked = 0, started = false;
+  let outbox = [];
+  let waitTimer, settleTimer, retryTimer;
+
+  // --- intents ------------------------------------------------------------------------------------------------
+
+  function send(intent) {
+    seq += 1;
+    if (intent.gesture) outbox = outbox.filter((one) => one.gesture !== intent.gesture);
+    outbox.push({ ...intent, seq });
+    post();
+  }
+
+  function post() {
+    clearTimeout(retryTimer);
+    clearTimeout(settleTimer);
+    clearTimeout(waitTimer);
+    waitTimer = setTimeout(() => document.documentElement.toggleAttribute("data-waiting", true), WAIT_MS);
+    tell(started ? "intended" : "opened");
+  }
+
+  function tell(what) {
+    const link = new URLSearchParams(location.search);
+    link.set("theme", document.documentElement.dataset.theme);
+    busProps.value = { link: `?${link}`, intents: outbox };
+    triggers[what]();
+  }
+
+  function bus(trigger, props) {
+    triggers = trigger;
+    busProps = props;
+    document.body.classList.toggle("dark", document.documentElement.dataset.theme === "dark");
+    for (const [id, role, label] of [["explore", "tabpanel", "tab-explore"], ["mix", "tabpanel", "tab-mix"],
+      ["r-effect", "tabpanel", "itab-effect"], ["bits", "tabpanel", "itab-bits"]]) {
+      document.getElementById(id)?.setAttribute("role", role);
+      document.getElementById(id)?.setAttribute("aria-labelledby", label);
+    }
+    post();
+  }
+
+  // --- regions ------------------------------------------------------------------------------------------------
+
+  // What one region should show has arrived. An answer older than what a hand is doing must not move the rail.
+  function region(element, props, watch) {
+    const update = () => {
+      if (!props.value) return;
+      const fresh = document.createElement("div");
+      fresh.innerHTML = props.value;
+      const shows = Number(fresh.firstElementChild.dataset.seq);
+      if (shows < seq && fresh.querySelector("[data-rail]")) return;
+      morph(element, fresh);
+      applied(element, shows);
+    };
+    watch("value", update);
+    update();
+  }
+
+  function applied(element, shows) {
+    acked = Math.max(acked, shows);
+    outbox = outbox.filter((intent) => intent.seq > acked);
+    const header = element.querySelector("header");
+    if (header) answered(header, shows);
+    const rail = element.querySelector("[data-rail]");
+    if (rail) temperatures = JSON.parse(rail.dataset.rail);
+    const trouble = element.querySelector("[data-retry]");
+    if (trouble) {
+      clearTimeout(retryTimer);
+      retryTimer = setTimeout(() => send({ do: "retry" }), Number(trouble.dataset.retry) * 1000);
+    }
+  }
+
+  // The header comes with every answer, the first time with the model's own examples instead of an image.
+  function answered(header, shows) {
+    const root = document.documentElement;
+    root.dataset.screen = header.dataset.screen;
+    root.dataset.tab = header.dataset.tab;
+    if (shows === seq) {
+      clearTimeout(waitTimer);
+      root.toggleAttribute("data-waiting", false);
+      history.replaceState(history.state, "", `?${header.dataset.link}`);
+    }
+    if (!started) {
+      started = true;
+      post();
+    } else if (shows === seq) {
+      clearTimeout(settleTimer);
+      settleTimer = setTimeout(() => triggers.settled(), SETTLE_MS);
+    }
+  }
+
+  // Make `old` like `fresh`, keeping every element that can stay: focus, scrolling and a drag survive.
+  function morph(old, fresh) {
+    const now = [...old.childNodes], wanted = [...fresh.childNodes];
+    wanted.forEach((node, i) => {
+      const here = now[i];
+      if (!here) old.append(node);
+      else if (here.nodeType !== node.nodeType || here.nodeName !== node.nodeName || here.id !== node.id)
+        here.replaceWith(node);
+      else if (here.nodeType === Node.TEXT_NODE) {
+        if (here.data !== node.data) here.data = node.data;
+      } else {
+        for (const { name } of [...here.attributes]) if (!node.hasAttribute(name)) here.removeAttribute(name);
+        for (const { name, value } of node.attributes)
+          if (here.getAttribute(name) !== value) here.setAttribute(name, value);
+        morph(here, node);
+        if (here.matches("input,select") && !here.dataset.typing) here.value = node.value;
+      }
+    });
+    now.slice(wanted.length).forEach((node) => node.remove());
+  }
+
+  // --- temperatures -------------------------------------------------------------------------------------------
+
+  let temperatures = [];
+  let gesture = { id: 0, input: null, start: [], last: 0 };
+  let shift = false;
+
+  const between = (x, [x0, y0], [x1, y1]) => y0 + ((x - x0) * (y1 - y0)) / (x1 - x0);
+  const piece = (x, axis) => Math.max(1, KNOTS.findIndex((knot) => x <= knot[axis]));
+  const toPosition = (t) => Math.round(between(t, KNOTS[piece(t, 0) - 1], KNOTS[piece(t, 0)]));
+  const toTemperature = (p) => {
+    const i = piece(p, 1);
+    return between(p, [...KNOTS[i - 1]].reverse(), [...KNOTS[i]].reverse());
+  };
+  const tidy = (t) => Math.round(Math.min(Math.max(t, 0), 1.5) * 100) / 100;
+  const levelsOf = (input) => JSON.parse(input.dataset.levels);
+  const mean = (levels) => levels.reduce((sum, level) => sum + temperatures[level], 0) / levels.length;
+  const rail = () => document.querySelector("[data-rail]");
+
+  function beginGesture(input, now = performance.now()) {
+    const same = gesture.input === input && now - gesture.last < SAME_GESTURE_MS;
+    gesture = { id: same ? gesture.id : gesture.id + 1, input, start: [...temperatures], last: now };
+  }
+
+  // Move a handle to temperature `t`; with shift its whole resolution moves by as much.
+  function move(input, t) {
+    const own = levelsOf(input), locks = JSON.parse(rail().dataset.locks);
+    const groups = JSON.parse(rail().dataset.groups);
+    const moved = shift ? groups.find((group) => group.includes(own[0])) : own;
+    const start = own.reduce((sum, level) => sum + gesture.start[level], 0) / own.length;
+    for (const level of moved)
+      if (!locks.includes(level)) temperatures[level] = tidy(gesture.start[level] + tidy(t) - start);
+    commit();
+  }
+
+  function reset(input) {
+    const locks = JSON.parse(rail().dataset.locks);
+    for (const level of levelsOf(input))
+      if (!locks.includes(level)) temperatures[level] = Number(rail().dataset.default);
+    commit();
+  }
+
+  function commit() {
+    gesture.last = performance.now();
+    for (const input of rail().querySelectorAll("input[data-levels]")) {
+      const t = mean(levelsOf(input));
+      input.value = toPosition(t);
+      input.setAttribute("aria-valuetext", t.toFixed(2));
+      input.closest(".lrow").querySelector(".t").textContent = t.toFixed(2);
+    }
+    send({ do: "temperature", values: temperatures, gesture: gesture.id });
+  }
+
+  const STEPS = { ArrowRight: 0.01, ArrowUp: 0.01, ArrowLeft: -0.01, ArrowDown: -0.01, PageUp: 0.1, PageDown: -0.1,
+    Home: -9, End: 9 };
+
+  function railKey(event, input) {
+    const step = STEPS[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    beginGesture(input);
+    move(input, mean(levelsOf(input)) + step);
+  }
+
+  // --- fields, tabs, shortcuts ----------------------------------------------------------------------------------
+
+  const NUMBERS = {
+    seed: (value) => ({ do: "seed", seed: value }),
+    images: (value) => ({ do: "images", n: value }),
+    "seed-a": (value) => ({ do: "mix_source", which: "a", seed: value }),
+    "seed-b": (value) => ({ do: "mix_source", which: "b", seed: value }),
+  };
+
+  function enter(input) {
+    delete input.dataset.typing;
+    const typed = input.value.trim(), before = input.getAttribute("value");
+    const value = Math.min(Math.max(Number(typed), Number(input.dataset.min)), Number(input.dataset.max));
+    if (!/^\d+$/.test(typed)) input.value = before;
+    else if (String(value) !== before) {
+      input.value = value;
+      send(NUMBERS[input.dataset.number](value));
+    } else input.value = value;
+  }
+
+  function choose(select) {
+    const which = select.dataset.choose;
+    if (which === "model") send({ do: "model", id: select.value });
+    else if (select.value !== "seed") send({ do: "mix_source", which: which.at(-1), example: Number(select.value) });
+    else send({ do: "mix_source", which: which.at(-1), seed: which === "source-a" ? 1240 : 1241 });
+  }
+
+  function nextTab(event, tab) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const tabs = [...tab.parentElement.querySelectorAll("[role=tab]")];
+    const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+  }
+
+  const isText = (element) => element.matches("input[type=text],select,textarea,[contenteditable]");
+
+  function shortcut(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const explore = document.documentElement.dataset.screen === "explore";
+    const key = event.key.toLowerCase();
+    if (key === "z") send({ do: event.shiftKey ? "redo" : "undo" });
+    else if (key === "n") send({ do: "new_seed" });
+    else if (key === "r" && explore) send({ do: "draw" });
+    else if (/^[1-9]$/.test(key) && explore) goToGroup(Number(key) - 1);
+    else if (event.key === "?") document.getElementById("keys").showModal();
+    else return;
+    event.preventDefault();
+  }
+
+  function goToGroup(index) {
+    const group = JSON.parse(rail().dataset.groups)[index];
+    if (!group) return;
+    send({ do: "level", level: group[0] });
+    const first = document.querySelectorAll(".grp")[index].querySelector("input,button");
+    first.focus();
+  }
+
+  // --- theme, clipboard ---------------------------------------------------------------------------------------
+
+  function setTheme(name) {
+    document.documentElement.dataset.theme = name;
+    document.body?.classList.toggle("dark", name === "dark");
+  }
+
+  function switchTheme() {
+    const name = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    localStorage.setItem("strata-theme", name);
+    setTheme(name);
+    send({ do: "theme", name });
+  }
+
+  let saidTimer;
+  function say(text) {
+    const place = document.getElementById("said");
+    place.textContent = text;
+    clearTimeout(saidTimer);
+    saidTimer = setTimeout(() => { place.textContent = ""; }, 2500);
+  }
+
+  async function copy(text, what) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // no permission, or no secure context
+      const area = Object.assign(document.createElement("textarea"), { value: text });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    say(`${what} copied`);
+  }
+
+  // --- events -------------------------------------------------------------------------------------------------
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest("[data-intent],[data-copy],[data-copy-link],[data-theme-switch],[data-keys],[data-close]");
+    if (!target || target.disabled) return;
+    if (target.dataset.intent) send(JSON.parse(target.dataset.intent));
+    else if (target.dataset.copyLink) copy(location.href, "Link");
+    else if (target.dataset.copy) copy(target.dataset.copy, "Text");
+    else if (target.dataset.themeSwitch) switchTheme();
+    else if (target.dataset.keys) document.getElementById("keys").showModal();
+    else target.closest("dialog").close();
+  });
+
+  document.addEventListener("input", (event) => {
+    const input = event.target;
+    if (input.dataset.levels) {
+      if (gesture.input !== input) beginGesture(input);
+      move(input, toTemperature(Number(input.value)));
+    } else if (input.dataset.number) input.dataset.typing = "1";
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.dataset.number) enter(event.target);
+    else if (event.target.dataset.choose) choose(event.target);
+  });
+
+  for (const name of ["pointerdown", "pointermove", "keyup"])
+    document.addEventListener(name, (event) => { shift = event.shiftKey; }, true);
+  document.addEventListener("pointerdown", (event) => {
+    if (event.target.dataset?.levels) beginGesture(event.target);
+  });
+  document.addEventListener("dblclick", (event) => {
+    if (event.target.dataset.levels && !event.target.disabled) reset(event.target);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    shift = event.shiftKey;
+    const target = event.target;
+    if (target.dataset?.levels && event.key in STEPS) railKey(event, target);
+    else if (target.dataset?.number && event.key === "Enter") enter(target);
+    else if (target.matches?.("[role=tab]") && event.key.startsWith("Arrow")) nextTab(event, target);
+    else if (!isText(target)) shortcut(event);
+  });
+
+  // The level under the pointer is marked wherever it is shown.
+  document.addEventListener("mouseover", (event) => {
+    const level = event.target.closest?.("[data-level]")?.dataset.level;
+    for (const marked of document.querySelectorAll(".hover")) marked.classList.remove("hover");
+    if (level) for (const one of document.querySelectorAll(`[data-level="${level}"]`)) one.classList.add("hover");
+  });
+
+  setTheme(new URLSearchParams(location.search).get("theme") || localStorage.getItem("strata-theme")
+    || (matchMedia("(prefers-color-scheme:dark)").matches ? "dark" : "light"));
+  document.documentElement.lang = "en";
+  document.documentElement.dataset.screen = "explore";
+  document.documentElement.dataset.tab = "effect";
+
+  return { bus, region };
+})();

@@ -1,0 +1,128 @@
+"""The page in Gradio: where the regions are, and which event fills them. No decision is made here.
+
+One invisible component, the bus, hands the page's intents to Python; every region is a `gr.HTML` whose value is
+the HTML it should have. `static/strata.js` puts it there without replacing what has the focus.
+"""
+
+from __future__ import annotations
+
+import base64
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qsl
+
+import gradio as gr
+from pydantic import BaseModel, ConfigDict
+
+from app import header, plots
+from app.client import Client
+from app.explorer import REGIONS, Explorer, Regions
+from app.intents import AnyIntent
+from app.state import Session
+
+BUS_JS = """strata.bus({
+  opened: () => trigger("opened"), intended: () => trigger("intended"), settled: () => trigger("settled"),
+}, props)"""
+# The font travels inside the style sheet, so that the page looks the same everywhere and asks nobody for it.
+FONT_FACE = "@font-face{font-family:Inter;font-weight:100 900;src:url(data:font/woff2;base64,%s) format('woff2')}\n"
+REGION_JS = "strata.region(element, props, watch)"
+
+# Gradio's defaults would drop events while one is under way and let one person's drag wait for another's.
+EVENT: dict[str, Any] = {
+    "trigger_mode": "always_last",
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "queue": True,
+}
+
+
+class Message(BaseModel):
+    """What the bus carries: the page's address after `?`, and the intents that were not answered yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    link: str = ""
+    intents: list[AnyIntent] = []
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(self.link.removeprefix("?"), max_num_fields=50))
+
+
+def build(client: Client) -> gr.Blocks:
+    """The explorer for the server behind `client`. Serve it with `launch(**page())`."""
+    explorer = Explorer(client)
+    with gr.Blocks(title="Strata", analytics_enabled=False, fill_width=True) as blocks:
+        session: Any = gr.State(None)
+        bus = gr.HTML({}, html_template="", js_on_load=BUS_JS, elem_id="bus", apply_default_css=False)
+        regions, plot = _layout()
+
+        def seen(now: Session | None, found: Regions) -> dict[Any, Any]:
+            """The regions that changed, each marked with the last intent that it shows."""
+            seq = now.seq if now else 0
+            return {regions[name]: f'<div data-seq="{seq}">{text}</div>' for name, text in found.items()}
+
+        async def opened(message: dict[str, Any]) -> dict[Any, Any]:
+            now, found = await explorer.open(Message.model_validate(message).query)
+            return {session: now, **seen(now, found)}
+
+        async def intended(message: dict[str, Any], now: Session | None) -> dict[Any, Any]:
+            checked = Message.model_validate(message)
+            now, found = await explorer.show(now, checked.intents, checked.query)
+            return {session: now, **seen(now, found)}
+
+        async def settled(now: Session) -> dict[Any, Any]:  # never writes the session, which may be newer by now
+            found = seen(now, await explorer.settle(now))
+            if now.screen == "explore" and now.view.tab == "bits":
+                found[plot] = plots.bits(explorer.card(now), now.view.level, now.view.theme)
+            return found
+
+        bus.opened(opened, [bus], [session, *regions.values()], **EVENT)
+        bus.intended(intended, [bus, session], [session, *regions.values()], **EVENT)
+        bus.settled(settled, [session], [plot, *regions.values()], **EVENT)
+    return blocks
+
+
+def page() -> dict[str, Any]:
+    """What `launch` needs to show the page as designed: style, script, and none of Gradio's own furniture."""
+    static = files("app") / "static"
+    font = base64.b64encode((static / "inter.woff2").read_bytes()).decode()
+    style = FONT_FACE % font + (static / "strata.css").read_text(encoding="utf-8")
+    script = (static / "strata.js").read_text(encoding="utf-8")
+    return {
+        # not `css=`: Gradio adds that twice, once with a prefix that outweighs the rest of the sheet
+        "head": f"<style>{style}</style><script>{script}</script>",
+        "footer_links": [],
+        "ssr_mode": False,
+        "quiet": True,
+    }
+
+
+def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
+    """Every region by name, and the one plot, in their places."""
+    made: dict[str, gr.HTML] = {}
+
+    def region(*names: str) -> None:
+        for name in names:
+            made[name] = gr.HTML(
+                "", html_template="", js_on_load=REGION_JS, elem_id=f"r-{name}", apply_default_css=False
+            )
+
+    region("header")
+    with gr.Row(elem_id="explore"):
+        with gr.Column(elem_id="left"):
+            region("rail")
+        with gr.Column(elem_id="stage"):
+            region("toolbar", "pictures", "status", "strips")
+        with gr.Column(elem_id="inspector", elem_classes="card insp"):
+            region("head", "effect")
+            plot = gr.Plot(show_label=False, container=False, elem_id="bits")
+            region("foot")
+    with gr.Column(elem_id="mix"):
+        region("heading")
+        with gr.Row(elem_id="mixtop"):
+            region("sources", "levels", "results")
+        region("mix_status", "matrix")
+    gr.HTML(header.keys(), elem_id="r-keys", apply_default_css=False)
+    return {name: made[name] for name in REGIONS}, plot
