@@ -50,7 +50,7 @@ def evaluate_run(options: argparse.Namespace) -> None:
     count = min(options.images or len(images), len(images))
     batches = take(evaluation_batches(images, 64, recipe.data.binarise, options.seed), count)
     device, start = torch.device(options.device), time.monotonic()
-    model = model.to(device).to(memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with (
         tqdm(total=count, unit="image", dynamic_ncols=True) as bar,
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
