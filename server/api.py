@@ -102,10 +102,11 @@ def create_app(
             return Response(timed.body, headers=headers, media_type=media_type)
         return JSONResponse(timed.body, headers=headers)
 
+    ready = [model.id for model in models.values() if isinstance(model, Model)]
+    default = settings.default_model if settings.default_model in ready else next(iter(ready), None)
+
     @app.get("/v1/models", tags=["models"], summary="All models, and the one to show first")
     def list_models() -> ModelList:
-        ready = [model.id for model in models.values() if isinstance(model, Model)]
-        default = settings.default_model if settings.default_model in ready else next(iter(ready), None)
         return ModelList(data=[make_card(model, settings.max_images) for model in models.values()], default=default)
 
     @app.get("/v1/models/{model_id}", tags=["models"], summary="The card of one model", responses=problems(404))
@@ -161,11 +162,10 @@ def create_app(
 
     @app.get("/readyz", tags=["health"], summary="At least one model can be sampled", responses=problems(503))
     def readyz() -> dict[str, Any]:
-        states = {model.id: "ready" if isinstance(model, Model) else "unavailable" for model in models.values()}
-        if "ready" not in states.values():
+        if not ready:
             reasons = [f"{model.id}: {model.reason}" for model in models.values() if isinstance(model, Unavailable)]
             raise Problem("unavailable", "; ".join(reasons) or f"There is no bundle in {zoo.name}")
-        return {"status": "ready", "models": states}
+        return {"status": "ready", "models": {id: "ready" if id in ready else "unavailable" for id in models}}
 
     @app.get("/", tags=["health"], summary="What is where")
     def discover() -> dict[str, str]:
@@ -178,8 +178,9 @@ def create_app(
         }
 
     @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return HTMLResponse(render_docs(app.openapi()))
+    def docs(request: Request) -> HTMLResponse:
+        address = str(request.base_url).rstrip("/")
+        return HTMLResponse(render_docs(app.openapi(), address, default or settings.default_model))
 
     return app
 

@@ -13,14 +13,17 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 860px; margin: 2rem auto; padding: 0 1rem; }
 h2 { margin: 2.5rem 0 .5rem; font-size: 1.1rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; }
-pre { background: var(--soft); padding: .75rem; border-radius: 8px; overflow-x: auto; }
+pre { background: var(--soft); padding: .75rem; border-radius: 8px; white-space: pre-wrap; overflow-wrap: anywhere; }
 b { color: var(--accent); } summary { cursor: pointer; } table { border-collapse: collapse; }
 td { padding: .15rem 1rem .15rem 0; vertical-align: top; }
 """
 
 
-def render_docs(document: dict[str, Any]) -> str:
-    """An OpenAPI document as HTML: each call with its parameters, example bodies as curl, and its answers."""
+def render_docs(document: dict[str, Any], address: str, model: str) -> str:
+    """An OpenAPI document as HTML: each call with its examples as curl lines, and its answers.
+
+    The lines can be pasted: they are for the server at `address` (no slash at its end) and name `model`.
+    """
     info = document["info"]
     return "\n".join(
         (
@@ -29,7 +32,7 @@ def render_docs(document: dict[str, Any]) -> str:
             f"<title>{escape(info['title'])} API</title><style>{STYLE}</style></head><body>",
             f"<h1>{escape(info['title'])} API</h1><p>{escape(info.get('summary', ''))}. ",
             'The same as data: <a href="/openapi.json">/openapi.json</a>.</p>',
-            *_calls(document["paths"]),
+            *_calls(document["paths"], address, model),
             "<h2>Schemas</h2>",
             *_schemas(document["components"]["schemas"]),
             "</body></html>",
@@ -37,11 +40,12 @@ def render_docs(document: dict[str, Any]) -> str:
     )
 
 
-def _calls(paths: dict[str, Any]) -> Iterator[str]:
+def _calls(paths: dict[str, Any], address: str, model: str) -> Iterator[str]:
     for path, operations in paths.items():
         for method, operation in operations.items():
             yield f"<h2><b>{method.upper()}</b> <code>{escape(path)}</code></h2><p>{escape(operation['summary'])}</p>"
-            yield from _bodies(path, operation.get("requestBody", {}).get("content", {}))
+            url = address + path.replace("{model_id}", model)
+            yield from _bodies(url, operation.get("requestBody", {}).get("content", {}))
             yield "<table>"
             for status, response in operation["responses"].items():
                 kinds = ", ".join(response.get("content", {}))
@@ -52,11 +56,11 @@ def _calls(paths: dict[str, Any]) -> Iterator[str]:
             yield "</table>"
 
 
-def _bodies(path: str, content: dict[str, Any]) -> Iterator[str]:
+def _bodies(url: str, content: dict[str, Any]) -> Iterator[str]:
     for media_type, body in content.items():
         for name, example in body.get("examples", {}).items():
             text = json.dumps(example["value"])
-            curl = f"curl http://127.0.0.1:8000{path} \\\n  -H 'Content-Type: {media_type}' -d '{text}'"
+            curl = f"curl {url} \\\n  -H 'Content-Type: {media_type}' -d '{text}'"
             yield f"<p>{escape(name)}</p><pre>{escape(curl)}</pre>"
 
 
