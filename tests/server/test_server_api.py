@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -216,6 +218,21 @@ def test_an_unfit_request_id_is_replaced(client: TestClient, given: bytes) -> No
 def test_a_wrong_recipe_is_422_with_a_pointer(client: TestClient, body: str, pointer: str) -> None:
     document = problem(client.post(SAMPLE, content=body, headers=JSON), 422, "invalid-recipe")
     assert [error["pointer"] for error in document["errors"]] == [pointer]
+
+
+KEYS = ["source", "seed", "seeds", "example", "image", "n", "temperature", "schedule", "from", "to", "levels", "0", "9"]
+KEYS += ["draw", "mode", "edits", "op", "space", "output", "scale", "layout", "include", "recipe_version", "a/~b"]
+WORDS = ["linear", "mean", "sample", "swap", "keep", "resample", "noise", "latent", "1x1", "1x1..9x9", "grid", "", "é"]
+scalars = st.none() | st.booleans() | st.integers(-2, 3) | st.floats() | st.just(10**40) | st.sampled_from(WORDS)
+documents = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), documents, max_size=4))
+def test_whatever_is_sent_the_server_does_not_fail(client: TestClient, document: dict[str, Any]) -> None:
+    response = client.post(SAMPLE, content=json.dumps(document), headers=JSON)
+    assert response.status_code == 200 or problem(response, 422, "invalid-recipe")["errors"]
 
 
 def test_the_input_is_never_repeated(client: TestClient) -> None:
