@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -78,14 +79,15 @@ class VDVAEConfig(BaseModel):
     likelihood: Likelihood
 
     @property
-    def top_resolution(self) -> int:
+    def finest_resolution(self) -> int:
         """The finest resolution of the hierarchy."""
         return (self.image_size + 2 * self.pad) // self.patch
 
     @property
     def widths(self) -> dict[int, int]:
         """Channels of the states and activations by resolution."""
-        resolutions = {b.resolution for b in (*parse_blocks(self.enc_blocks), *parse_blocks(self.dec_blocks))}
+        blocks = (*parse_blocks(self.enc_blocks), *parse_blocks(self.dec_blocks))
+        resolutions = {r for b in blocks for r in (b.resolution, b.resolution // (b.down or 1))}
         custom = dict(part.split(":") for part in self.custom_width_str.split(",") if part)
         return {r: int(custom.get(str(r), self.width)) for r in sorted(resolutions)}
 
@@ -95,12 +97,13 @@ class VDVAEConfig(BaseModel):
             raise ValueError(f"image_size {self.image_size} + 2 * pad {self.pad} is no multiple of patch {self.patch}")
         if not re.fullmatch(r"(\d+:[1-9]\d*(,\d+:[1-9]\d*)*)?", self.custom_width_str):
             raise ValueError(f"custom_width_str '{self.custom_width_str}': write 'resolution:width,resolution:width'")
-        seen = self._check_encoder()
-        self._check_decoder(seen)
+        encoded = self._check_encoder()
+        self._check_decoder(encoded)
+        self._check_widths(encoded)
         return self
 
     def _check_encoder(self) -> set[int]:
-        resolution, seen = self.top_resolution, {self.top_resolution}
+        resolution, seen = self.finest_resolution, {self.finest_resolution}
         for block in parse_blocks(self.enc_blocks):
             if block.mixin is not None:
                 raise ValueError(f"enc_blocks: '{block.resolution}m{block.mixin}': only the decoder mixes in")
@@ -133,9 +136,29 @@ class VDVAEConfig(BaseModel):
                 )
             if done and r < max(done):
                 raise ValueError(f"dec_blocks: resolution {r} comes after {max(done)}; go from coarse to fine")
+            if mixin is None and r not in done and r > self.no_bias_above:
+                raise ValueError(
+                    f"dec_blocks: the first block at {r} starts from nothing: no_bias_above is {self.no_bias_above}, "
+                    f"so mix in a coarser resolution, e.g. '{r}m{max(done, default=1)}'"
+                )
             done.add(r)
-        if self.top_resolution not in done:
-            raise ValueError(f"dec_blocks: no block at {self.top_resolution}, the finest resolution of the image")
+        if self.finest_resolution not in done:
+            raise ValueError(f"dec_blocks: no block at {self.finest_resolution}, the finest resolution of the image")
+
+    def _check_widths(self, encoded: set[int]) -> None:
+        widths = self.widths
+        custom = {int(part.split(":")[0]) for part in self.custom_width_str.split(",") if part}
+        if unused := sorted(custom - widths.keys()):
+            raise ValueError(f"custom_width_str: no block works at {unused}; blocks work at {list(widths)}")
+        for resolution, width in widths.items():
+            if int(width * self.bottleneck_multiple) < 1:
+                raise ValueError(f"width {width} at {resolution} times bottleneck_multiple leaves no channel")
+        for coarse, fine in pairwise(sorted(encoded)):
+            if widths[coarse] < widths[fine]:
+                raise ValueError(
+                    f"enc_blocks: width {widths[coarse]} at {coarse} is below {widths[fine]} at {fine}; "
+                    "the encoder only adds channels on its way down"
+                )
 
 
 class Block(nn.Module):
@@ -176,7 +199,7 @@ class Encoder(nn.Module):
         self.widths = config.widths
         specs = parse_blocks(config.enc_blocks)
         channels = config.image_channels * config.patch**2
-        self.in_conv = nn.Conv2d(channels, self.widths[config.top_resolution], 3, padding=1)
+        self.in_conv = nn.Conv2d(channels, self.widths[config.finest_resolution], 3, padding=1)
         self.enc_blocks = nn.ModuleList()
         for spec in specs:
             width = self.widths[spec.resolution]
@@ -253,7 +276,7 @@ class Decoder(nn.Module):
     def __init__(self, config: VDVAEConfig) -> None:
         super().__init__()
         specs, widths = parse_blocks(config.dec_blocks), config.widths
-        width = widths[config.top_resolution]
+        width = widths[config.finest_resolution]
         self.dec_blocks = nn.ModuleList(DecoderBlock(config, spec, len(specs)) for spec in specs)
         used = {spec.resolution for spec in specs}
         self.bias_resolutions = [r for r in sorted(used) if r <= config.no_bias_above]
@@ -327,7 +350,7 @@ class VDVAE(nn.Module):
 
     def _to_image(self, states: dict[int, Tensor]) -> Tensor:
         """The finest state -> raw parameters of p(x|z), [B, P, H, W] float32."""
-        x = self.decoder.head(states[self.config.top_resolution]).float()
+        x = self.decoder.head(states[self.config.finest_resolution]).float()
         x = F.pixel_shuffle(x, self.config.patch) if self.config.patch > 1 else x
         pad = self.config.pad
         return x[:, :, pad:-pad, pad:-pad] if pad else x
