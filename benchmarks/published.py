@@ -1,0 +1,142 @@
+"""Do the full published configurations fit this machine? Random weights take the whole way of a real checkpoint:
+a state dict as the authors' distributed training saves it, imported, exported, checked, decoded in ONNX Runtime.
+
+`python -m benchmarks.published` writes benchmarks/results/published.{json,md}. Each step is a process of its own,
+so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import process
+from benchmarks.report import Circumstances, circumstances, table, write
+from benchmarks.subjects import random_model
+from benchmarks.timing import Record
+from model_zoo.bundle import open_bundle
+from training.__main__ import main as training
+from training.export import open_session
+from training.recipe import load_recipe
+
+CONFIGURATIONS = {"cifar10": 39_145_700, "ffhq256": 114_874_852}  # parameters of the authors' models
+PATIENCE_S = 3600.0
+COMMAND = "python -m benchmarks.published"
+
+
+class Step(Record):
+    """One process: how long it took, and the most memory it held."""
+
+    seconds: float
+    peak_gib: float
+
+
+class Configuration(Record):
+    """One published configuration."""
+
+    name: str
+    parameters: int
+    bundle_mib: float
+    imported: Step
+    decoded: Step
+
+
+class Result(Record):
+    circumstances: Circumstances
+    configurations: list[Configuration]
+
+
+def import_step(name: str, build: Path) -> None:
+    """Save random weights as published (names begin with "module."), then import that file as a user would."""
+    model = random_model(load_recipe(f"vdvae-{name}"))
+    count = sum(parameter.numel() for parameter in model.parameters())
+    if count != CONFIGURATIONS[name]:
+        raise SystemExit(f"{name} has {count:,} parameters, the authors' model has {CONFIGURATIONS[name]:,}")
+    checkpoint = build / f"{name}-model.th"
+    torch.save({f"module.{key}": tensor for key, tensor in model.state_dict().items()}, checkpoint)
+    del model
+    command = ["import", "openai-vdvae", str(checkpoint), "--config", name, "--name", bundle_name(name)]
+    if training([*command, "--out", str(build)]):
+        raise SystemExit(f"importing {name} failed")
+    checkpoint.unlink()
+
+
+def decode_step(name: str, build: Path) -> None:
+    """One image from the prior in ONNX Runtime on the CPU; every output must be finite."""
+    bundle = open_bundle(build / bundle_name(name))
+    manifest = bundle.manifest
+    noise = np.random.default_rng(0).standard_normal((1, manifest.latents), dtype=np.float32)
+    feed = {
+        "noise": noise,
+        "given": np.zeros_like(noise),
+        "keep": np.zeros(noise.shape, bool),
+        "temperature": np.ones((1, len(manifest.levels)), np.float32),
+    }
+    outputs = open_session(bundle.decoder).run(None, feed)
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise SystemExit(f"decoding {name} gave numbers that are not finite")
+
+
+STEPS = {"import": import_step, "decode": decode_step}
+
+
+def bundle_name(name: str) -> str:
+    return f"published-{name}-random"
+
+
+def run_step(step: str, name: str, build: Path) -> Step:
+    outcome = process.run(["benchmarks.published", "--build", str(build), "--step", step, name], PATIENCE_S)
+    if outcome.problem:
+        raise SystemExit(f"{step} {name}: {outcome.problem}")
+    return Step.model_validate_json(outcome.last_line)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("--build", type=Path, default=Path("build"), help="folder for the bundles (not in git)")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--step", nargs=2, metavar=("STEP", "NAME"), help="one step of one configuration")
+    options = parser.parse_args()
+    options.build.mkdir(parents=True, exist_ok=True)
+    if options.step:
+        step, name = options.step
+        start = time.monotonic()
+        STEPS[step](name, options.build)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
+        print(json.dumps({"seconds": round(time.monotonic() - start, 1), "peak_gib": round(peak, 2)}))
+        return
+    configurations = []
+    for name, parameters in CONFIGURATIONS.items():
+        print(f"{name}: importing, exporting, checking, decoding", file=sys.stderr)
+        imported, decoded = run_step("import", name, options.build), run_step("decode", name, options.build)
+        size = sum(file.size for file in open_bundle(options.build / bundle_name(name)).manifest.files.values())
+        configurations.append(
+            Configuration(
+                name=name, parameters=parameters, bundle_mib=round(size / 2**20, 1), imported=imported, decoded=decoded
+            )
+        )
+    now = datetime.datetime.now().astimezone()
+    result = Result(circumstances=circumstances(torch.device("cpu"), now, COMMAND), configurations=configurations)
+    header = ["configuration", "parameters", "bundle", "import, export and check", "peak", "decode one image", "peak"]
+    rows = [
+        [
+            c.name, f"{c.parameters:,}", f"{c.bundle_mib:.0f} MiB", f"{c.imported.seconds:.0f} s",
+            f"{c.imported.peak_gib:.1f} GiB", f"{c.decoded.seconds:.1f} s", f"{c.decoded.peak_gib:.1f} GiB",
+        ]
+        for c in configurations
+    ]  # fmt: skip
+    lines = ["# Published VDVAE configurations on a CPU", "", *table(header, rows), "", *result.circumstances.lines()]
+    write(options.out, "published", result, lines)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
