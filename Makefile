@@ -44,7 +44,7 @@ browser:
 	} || echo "No Chromium, so the browser tests cannot run. On Debian: sudo apt-get install chromium"
 
 bench: $(TESTABLE) ## ONNX Runtime against PyTorch on this machine's CPU
-	$(BIN)/python -m benchmarks.cpu
+	$(BIN)/python -m benchmarks.decode
 
 gpu: $(TESTABLE) ## the same, and training speed, on a CUDA device
 	$(BIN)/python -m benchmarks.gpu

@@ -40,7 +40,7 @@ def server() -> Iterator[str]:
     service = Service("server", command, f"http://{HOST}:{port}/readyz")
     running = Running(service)
     try:
-        wait_until_ready(service, [running], deadline=time.monotonic() + 60)
+        wait_until_ready(service, [running], deadline=time.monotonic() + 180)
         yield f"http://{HOST}:{port}"
     finally:
         running.stop()
