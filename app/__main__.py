@@ -7,16 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-# Gradio reads these when it is imported: it must neither report home nor look there for a newer version.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 from app.client import Client
-from app.ui import build, page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    # Gradio reads these when it is imported: it must neither report home nor look there for a newer version.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from app.ui import build, page
+
     blocks = build(Client.connect(options.api))
     print(f"Strata explorer on http://{options.host}:{options.port}  (server: {options.api})", flush=True)
     blocks.launch(server_name=options.host, server_port=options.port, **page())

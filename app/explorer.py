@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from secrets import randbelow
 
 from app import header, inspector, mix, mixing, rail, recipes, stage
@@ -22,14 +22,23 @@ from app.state import FreshSeed, History, Session, View, apply, key, start
 
 Regions = dict[str, str]
 
-EXPLORE = ("toolbar", "pictures", "status", "rail", "head", "strips", "effect", "foot")
+EXPLORE = ("toolbar", "pictures", "status", "rail", "head", "itabs", "strips", "effect", "foot")
 MIX = ("heading", "sources", "levels", "results", "mix_status", "matrix")
 REGIONS = ("header", *EXPLORE, *MIX)
 
 EFFECT_DRAWS = 16
 LARGE = 50_000  # latents; from here on all levels are measured only when asked
-AT_ONCE = 4  # requests under way for one screen; the image itself never waits for them
+AT_ONCE = 2  # requests under way for one screen; the image itself never waits for them
 NEW_SEEDS = 10_000
+MEASURED_KEPT = 16  # images whose effects are remembered
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of one image: the effect of drawing a level, by number, or a resolution, by name, again."""
+
+    levels: Mapping[int, Effect] = field(default_factory=dict)
+    groups: Mapping[str, Effect] = field(default_factory=dict)
 
 
 def fresh_seed() -> int:
@@ -45,6 +54,7 @@ class Explorer:
         self._fresh_seed = fresh_seed
         self._cards: dict[str, Card] = {}
         self._default: str | None = None
+        self._measured: dict[str, Measured] = {}
         self._background = asyncio.Semaphore(AT_ONCE)
 
     async def open(self, query: Mapping[str, str]) -> tuple[Session | None, Regions]:
@@ -55,12 +65,13 @@ class Explorer:
             session = await self._restored(card, query)
             first = [await self._client.example(card, example.index) for example in card.examples[:4]]
         except ApiError as error:
-            return None, {"status": stage.trouble(error)}
+            return None, {"header": header.bare(), "status": stage.trouble(error)}
         regions = {
             "header": self._header(card, session, None),
             "rail": rail.rail(card, session),
             "toolbar": stage.toolbar(card, session, None),
             "head": inspector.head(card, session, {}),
+            "itabs": inspector.tabs(session),
             "status": stage.loading("Loading the model"),
         }
         if first:
@@ -88,15 +99,18 @@ class Explorer:
         regions["header"] = self._header(card, session, answer)
         return session, regions
 
-    async def settle(self, session: Session) -> Regions:
-        """What takes a moment longer."""
+    async def settle(self, session: Session) -> AsyncIterator[Regions]:
+        """What takes a moment longer, as it comes."""
         card = self._cards[session.model]
         try:
             if session.screen == "mix":
-                return {"matrix": mix.matrix(card, session, await self._matrix(card, session.mix.present))}
-            return await self._details(card, session)
+                yield {"matrix": mix.matrix(card, session, await self._matrix(card, session.mix.present))}
+            else:
+                yield {"strips": await self._strips(card, session)}
+                await self._measure(card, session)
+                yield self._inspected(card, session)
         except ApiError as error:
-            return {"matrix" if session.screen == "mix" else "strips": stage.trouble(error)}
+            yield {"matrix" if session.screen == "mix" else "strips": stage.trouble(error)}
 
     def card(self, session: Session) -> Card:
         return self._cards[session.model]
@@ -116,17 +130,26 @@ class Explorer:
     async def _restored(self, card: Card, query: Mapping[str, str]) -> Session:
         """What the link says, as far as it makes sense; the rest as at the start."""
         session = start(card)
-        screen = "mix" if query.get("screen") == "mix" else "explore"
-        session = replace(session, screen=screen, view=_view(session.view, card, query))
+        if query.get("screen") == "mix":
+            session = replace(session, screen="mix")
+        session = replace(session, view=_view(session.view, card, query))
         if (b := mixing.from_text(query.get("b", ""), card)) is not None:
             session = replace(session, mix=History(replace(session.mix.present, b=b)))
         if "r" in query:
-            recipe = recipes.from_resolved((await self._client.restore(card.id, query["r"])).recipe)
-            if screen == "mix":
-                session = replace(session, mix=History(mixing.from_recipe(recipe, session.mix.present)))
-            else:
-                session = replace(session, explore=History(recipe))
+            session = await self._with_token(card, session, query["r"])
         return apply(session, [], card, self._fresh_seed)
+
+    async def _with_token(self, card: Card, session: Session, token: str) -> Session:
+        """The session with the recipe of a permalink; where the server refuses it, without it and saying so."""
+        try:
+            recipe = recipes.from_resolved((await self._client.restore(card.id, token)).recipe)
+        except ApiError as error:
+            if error.kind != "refused":
+                raise
+            return replace(session, note=f"The recipe in the link cannot be used: {error.sentence}")
+        if session.screen == "mix":
+            return replace(session, mix=History(mixing.from_recipe(recipe, session.mix.present)))
+        return replace(session, explore=History(recipe))
 
     async def _read_cards(self) -> None:
         models = await self._client.models()
@@ -146,7 +169,8 @@ class Explorer:
         """All that needs no answer, so that controls follow even while the server is busy."""
         if session.screen == "mix":
             return {"heading": mix.heading(session), "levels": mix.levels(card, session.mix.present)}
-        return {"rail": rail.rail(card, session)}
+        tabs = {"itabs": inspector.tabs(session)}
+        return {"rail": rail.rail(card, session), **tabs, **self._inspected(card, session)}
 
     async def _explore(self, card: Card, session: Session) -> tuple[Answer, Regions]:
         answer = await self._client.sample(card.id, session.recipe)
@@ -173,28 +197,39 @@ class Explorer:
 
     # --- in a moment ------------------------------------------------------------------------------------------------
 
-    async def _details(self, card: Card, session: Session) -> Regions:
+    async def _strips(self, card: Card, session: Session) -> str:
+        level, locks = session.view.level, session.view.locks
         one = recipes.single(session.recipe, session.view.image)
-        alone, below = await asyncio.gather(
-            self._strip(card, session, one, (session.view.level,), recipes.draw(one, session.view.level)),
-            self._strip(
-                card,
-                session,
-                one,
-                recipes.below(card, session.view.level, session.view.locks),
-                stage.draw_below(card, session),
-            ),
-        )
+        alone = await self._strip(card, session, one, [level], recipes.draw(one, level))
+        free = recipes.below(card, level, locks)
+        below = await self._strip(card, session, one, free, stage.draw_below(card, session))
+        return stage.strips(card, session, alone, below)
+
+    async def _measure(self, card: Card, session: Session) -> None:
+        """Measure every level and every resolution; the selected level alone if the model is large."""
+        one = recipes.single(session.recipe, session.view.image)
         everything = card.latents <= LARGE or session.view.measured == key(session)
         measured = range(len(card.levels)) if everything else [session.view.level]
-        effects = dict(zip(measured, await self._effects(card, one, [[level] for level in measured]), strict=True))
-        groups = await self._effects(card, one, [group.levels for group in card.groups]) if everything else []
-        by_group = {group.name: found for group, found in zip(card.groups, groups, strict=False)}
+        groups = card.groups if everything else ()
+        choices = [*([level] for level in measured), *(group.levels for group in groups)]
+        found = await self._effects(card, one, choices)
+        known = self._measured.pop(key(session), Measured())
+        self._measured[key(session)] = Measured(
+            levels={**known.levels, **dict(zip(measured, found, strict=False))},
+            groups={group.name: after for group, after in zip(groups, found[len(measured) :], strict=True)},
+        )
+        if len(self._measured) > MEASURED_KEPT:
+            self._measured.pop(next(iter(self._measured)))
+
+    def _inspected(self, card: Card, session: Session) -> Regions:
+        """The inspector, as far as this image was measured; nothing, so that it stays, where it was not."""
+        known = self._measured.get(key(session))
+        if known is None or session.view.level not in known.levels:
+            return {}
         return {
-            "strips": stage.strips(card, session, alone, below),
-            "head": inspector.head(card, session, effects),
-            "effect": inspector.effect_pane(card, session, effects, EFFECT_DRAWS),
-            "foot": inspector.foot(card, by_group),
+            "head": inspector.head(card, session, known.levels),
+            "effect": inspector.effect_pane(card, session, known.levels, EFFECT_DRAWS),
+            "foot": inspector.foot(card, known.groups),
         }
 
     async def _strip(

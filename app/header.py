@@ -68,6 +68,11 @@ def header(cards: Sequence[str], card: Card, session: Session, answer: Answer | 
     )
 
 
+def bare() -> str:
+    """The header while no model is known."""
+    return f'<header class="top"><div class="brand">{LOGO}<b>Strata</b></div></header>'
+
+
 def link(session: Session, answer: Answer | None) -> str:
     """The part of the address after `?`: the recipe of the screen as `r`, and what is selected."""
     view, mix = session.view, session.mix.present

@@ -15,12 +15,22 @@ MAP, TILE = 112, 56
 
 TABS = {"effect": "Effect", "bits": "Bits"}
 
-# A sentence for a share of ink moved (or of the grey scale, for colour), each from its lower bound.
-REACH = ((0.40, "Redraws the whole picture"), (0.20, "Changes its main parts"), (0.08, "Changes its strokes and edges"))
-REACH_COLOUR = ((0.10, "Redraws the whole picture"), (0.04, "Changes its main parts"), (0.015, "Changes its texture"))
-LITTLE = "Changes small details"
-NOTHING = (0.01, "Hardly changes anything")
-GENEROUS = 2.0  # more than this many times the average rate is "much", less than its inverse "little"
+# Words for a share of ink moved, or of the grey scale in colour, each from its lower bound on.
+REACH = (
+    (0.40, "Redraws the whole picture"),
+    (0.20, "Changes the main parts"),
+    (0.08, "Changes strokes and edges"),
+    (0.01, "Changes small details"),
+    (0.00, "Hardly changes anything"),
+)
+REACH_COLOUR = (
+    (0.10, "Redraws the whole picture"),
+    (0.04, "Changes the main parts"),
+    (0.015, "Changes shapes and textures"),
+    (0.002, "Changes small details"),
+    (0.000, "Hardly changes anything"),
+)
+GENEROUS = 2.0  # more than this many times the average rate is "many bits", less than its inverse "few"
 
 Effects = Mapping[int, Effect]  # by level
 
@@ -29,15 +39,11 @@ def sentence(card: Card, level: Level, effect: Effect | None) -> str:
     """What a level does, from its rate and its effect by fixed thresholds, never from a list of models."""
     if level.kl_bits is not None and level.kl_bits < INACTIVE:
         return "Inactive: carries next to nothing, and the rest does without it."
-    if effect is None:
-        return _cost(card, level)
-    colour = card.image.channels > 1
-    moved = effect.moved / 255 if colour else effect.moved
-    reach = next((words for bound, words in (REACH_COLOUR if colour else REACH) if moved >= bound), LITTLE)
-    if moved < NOTHING[0]:
-        reach = NOTHING[1]
     cost = _cost(card, level)
-    return f"{reach}, {cost[0].lower()}{cost[1:]}" if cost else f"{reach}."
+    if effect is None:
+        return f"Carries {cost}." if cost else ""
+    reach = _reach(card, effect)
+    return f"{reach} with {cost}." if cost else f"{reach}."
 
 
 def head(card: Card, session: Session, effects: Effects) -> str:
@@ -54,8 +60,17 @@ def head(card: Card, session: Session, effects: Effects) -> str:
         f"<div><dt>Share</dt><dd>{html.percent(level.kl_bits, card.bits, 1)} <small>%</small></dd></div>"
         f"<div><dt>{moved_name(card)}</dt><dd>{moved} <small>{unit}</small></dd></div></dl></div>"
         f'<div class="mapbox">{_map(card, effect, effects, MAP, f"Where level {level.index} acts")}</div></div>'
-        f"{_tabs(session)}"
     )
+
+
+def tabs(session: Session) -> str:
+    buttons = "".join(
+        f'<button type="button" role="tab" id="itab-{key}" {intent("tab", name=key)} aria-controls="{key}"'
+        f'{html.state("selected", key == session.view.tab)} tabindex="{0 if key == session.view.tab else -1}">'
+        f"{label}</button>"
+        for key, label in TABS.items()
+    )
+    return f'<div class="itabs" role="tablist" aria-label="Inspector">{buttons}</div>'
 
 
 def effect_pane(card: Card, session: Session, effects: Effects, draws: int) -> str:
@@ -67,7 +82,8 @@ def effect_pane(card: Card, session: Session, effects: Effects, draws: int) -> s
     for group in card.groups:
         tiles = "".join(_tile(card, session, effects, level) for level in group.levels)
         rows.append(
-            f'<div class="fxg"><div class="fxrow" role="group" aria-label="{html.spoken(group.name)}">{tiles}</div></div>'
+            f'<div class="fxg"><div class="fxrow" role="group" aria-label="{html.spoken(group.name)}">'
+            f"{tiles}</div></div>"
         )
     return f'<div class="pane">{_note(card, top, draws)}{"".join(rows)}</div>'
 
@@ -101,27 +117,23 @@ def _with_unit(card: Card, effect: Effect) -> str:
     return amount(card, effect) + ("" if card.image.channels > 1 else " %")
 
 
+def _reach(card: Card, effect: Effect) -> str:
+    colour = card.image.channels > 1
+    moved = effect.moved / 255 if colour else effect.moved
+    return next(words for bound, words in (REACH_COLOUR if colour else REACH) if moved >= bound)
+
+
 def _cost(card: Card, level: Level) -> str:
-    """How its rate compares with the average level's."""
+    """Its share of the bits, and how that compares with the average level's."""
     if level.kl_bits is None or not card.bits:
         return ""
     share = 100 * level.kl_bits / card.bits
     ratio = level.kl_bits * len(card.levels) / card.bits
     if ratio > GENEROUS:
-        return f"At a high price: {share:.0f} % of the bits."
+        return f"many bits, {share:.0f} % of all"
     if ratio < 1 / GENEROUS:
-        return f"At little cost: {share:.1f} % of the bits."
-    return f"For {share:.0f} % of the bits."
-
-
-def _tabs(session: Session) -> str:
-    tabs = "".join(
-        f'<button type="button" role="tab" id="itab-{key}" {intent("tab", name=key)} aria-controls="{key}"'
-        f'{html.state("selected", key == session.view.tab)} tabindex="{0 if key == session.view.tab else -1}">'
-        f"{label}</button>"
-        for key, label in TABS.items()
-    )
-    return f'<div class="itabs" role="tablist" aria-label="Inspector">{tabs}</div>'
+        return f"few bits, {share:.1f} % of all"
+    return f"{share:.0f} % of the bits"
 
 
 def _note(card: Card, top: float | None, draws: int) -> str:

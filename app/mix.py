@@ -75,7 +75,8 @@ def levels(card: Card, mix: Mix) -> str:
         f'<span class="mut">{_carried(card, mix)}</span></div>'
         f'<div class="seg" role="group" aria-label="Quick choices">{quick}</div><div class="switches">'
         f'<div class="sw15" style="{columns}">{switches}</div><div class="gl" style="{columns}">{groups}</div></div>'
-        f'<p class="cap">Temperature {in_words(mix.temperature)}, mean images.</p></section>'
+        f'<p class="cap"><span class="idle">Temperature {in_words(mix.temperature)}, mean images.</span>'
+        f'<span class="wait">Computing the mixes, {len(card.levels)} levels each</span></p></section>'
     )
 
 
@@ -166,8 +167,9 @@ def _bits_above(card: Card, cut: int) -> str:
 
 def _row(card: Card, mix: Mix, row: Row, index: int, cuts: Sequence[int]) -> str:
     cells = "".join(
-        f'<button type="button" class="plain{" flip" if at == row.flip else ""}" {intent("mix_cut", cut=cut, row=index)}'
-        f' title="Use this cut">{pixels(image.url, card.image, TILE, _cell_alt(mix, row, cut))}</button>'
+        f'<button type="button" class="plain{" flip" if at == row.flip else ""}"'
+        f' {intent("mix_cut", cut=cut, row=index)} title="Use this cut">'
+        f"{pixels(image.url, card.image, TILE, _cell_alt(mix, row, cut))}</button>"
         for at, (cut, image) in enumerate(zip(cuts, row.cells, strict=True))
     )
     shown = pixels(row.alone.url, card.image, TILE, f"B: {name(row.source)}")

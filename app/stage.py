@@ -83,10 +83,16 @@ def status(card: Card, session: Session, answer: Answer) -> str:
         f'{icon(html.BACK)}</button><button type="button" class="mini" {intent("page", by=1)}'
         f' title="The {n} seeds after" aria-label="Next {n} seeds">{icon(html.FORTH)}</button></span>'
     )
+    facts = (
+        first,
+        f"T <b>{in_words(answer.recipe['temperature'])}</b>",
+        f"<b>{answer.levels_computed} of {len(card.levels)}</b> levels computed",
+        took,
+    )
+    said = "".join(f"<span>{fact}</span>" for fact in facts)
     return (
-        f'<div class="stat"><p role="status"><span>{first}</span><span>T <b>{in_words(answer.recipe["temperature"])}'
-        f"</b></span><span><b>{answer.levels_computed} of {len(card.levels)}</b> levels computed</span>"
-        f'<span>{took}</span></p><p class="wait">{_what_is_computed(card, session)}</p>{pages}</div>{_edits(session)}'
+        f'{_note(session)}<div class="stat"><p class="idle" role="status">{said}</p>'
+        f'<p class="wait">{_what_is_computed(card, session)}</p>{pages}</div>{_edits(session)}'
     )
 
 
@@ -109,7 +115,8 @@ def trouble(error: ApiError) -> str:
 
 def strips(card: Card, session: Session, alone: Sequence[SampleImage], below: Sequence[SampleImage]) -> str:
     """Two halves of a level's role: itself drawn again with the rest held, and the rest drawn again with it held."""
-    return f'<section class="card strip"><div class="two">{_alone(card, session, alone)}{_below(card, session, below)}</div></section>'
+    both = _alone(card, session, alone) + _below(card, session, below)
+    return f'<section class="card strip"><div class="two">{both}</div></section>'
 
 
 def strip_draws(draw: int) -> range:
@@ -185,7 +192,8 @@ def _download(card: Card, session: Session, answer: Answer | None) -> str:
     image = answer.images[min(session.view.image, len(answer.images) - 1)]
     return (
         f'<a class="btn icon line" id="download" href="{attribute(image.url)}" aria-label="Download PNG"'
-        f' download="{attribute(card.id)}-{image.seed}.png" title="Download PNG with its recipe">{icon(html.DOWNLOAD)}</a>'
+        f' download="{attribute(card.id)}-{image.seed}.png" title="Download PNG with its recipe">'
+        f"{icon(html.DOWNLOAD)}</a>"
     )
 
 
@@ -208,6 +216,10 @@ def _edits(session: Session) -> str:
 
 def name_of(source: dict[str, object]) -> str:
     return "other seeds" if "seeds" in source else name(source)
+
+
+def _note(session: Session) -> str:
+    return f'<p class="stat warn" role="alert">{text(session.note)}</p>' if session.note else ""
 
 
 def _what_is_computed(card: Card, session: Session) -> str:

@@ -76,6 +76,7 @@ class Session:
     screen: Literal["explore", "mix"] = "explore"
     view: View = field(default_factory=View)
     seq: int = 0  # the last intent that was applied
+    note: str = ""  # something to say until the next intent
 
     @property
     def recipe(self) -> Recipe:
@@ -111,7 +112,7 @@ def apply(session: Session, wanted: Sequence[AnyIntent], card: Card, fresh_seed:
     """The session after those of the intents that it has not seen yet, in order."""
     for intent in wanted:
         if intent.seq > session.seq:
-            session = replace(_apply(session, intent, card, fresh_seed), seq=intent.seq)
+            session = replace(_apply(session, intent, card, fresh_seed), seq=intent.seq, note="")
     return _fitting(session, card)
 
 

@@ -7,6 +7,7 @@ the HTML it should have. `static/strata.js` puts it there without replacing what
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl
@@ -72,11 +73,12 @@ def build(client: Client) -> gr.Blocks:
             now, found = await explorer.show(now, checked.intents, checked.query)
             return {session: now, **seen(now, found)}
 
-        async def settled(now: Session) -> dict[Any, Any]:  # never writes the session, which may be newer by now
-            found = seen(now, await explorer.settle(now))
+        async def settled(now: Session) -> AsyncIterator[dict[Any, Any]]:
+            """Never writes the session, which may be newer by now."""
             if now.screen == "explore" and now.view.tab == "bits":
-                found[plot] = plots.bits(explorer.card(now), now.view.level, now.view.theme)
-            return found
+                yield {plot: plots.bits(explorer.card(now), now.view.level, now.view.theme)}
+            async for found in explorer.settle(now):
+                yield seen(now, found)
 
         bus.opened(opened, [bus], [session, *regions.values()], **EVENT)
         bus.intended(intended, [bus, session], [session, *regions.values()], **EVENT)
@@ -116,7 +118,7 @@ def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
         with gr.Column(elem_id="stage"):
             region("toolbar", "pictures", "status", "strips")
         with gr.Column(elem_id="inspector", elem_classes="card insp"):
-            region("head", "effect")
+            region("head", "itabs", "effect")
             plot = gr.Plot(show_label=False, container=False, elem_id="bits")
             region("foot")
     with gr.Column(elem_id="mix"):

@@ -73,7 +73,7 @@ window.strata = (() => {
   function applied(element, shows) {
     acked = Math.max(acked, shows);
     outbox = outbox.filter((intent) => intent.seq > acked);
-    const header = element.querySelector("header");
+    const header = element.querySelector("header[data-link]");
     if (header) answered(header, shows);
     const rail = element.querySelector("[data-rail]");
     if (rail) temperatures = JSON.parse(rail.dataset.rail);
