@@ -1,0 +1,134 @@
+"""A server made of one function: enough of docs/rest.md to test the explorer's own logic in milliseconds.
+
+Images are a function of the recipe alone, as the real ones are, and every request is written down.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from app.client import Card, Client
+
+SIZE = 8
+
+
+def make_card(resolutions: tuple[int, ...] = (1, 4, 4, 8), name: str = "toy", **changes: Any) -> Card:
+    """A card with one level of two channels for each resolution, each carrying less than the one above."""
+    return Card.model_validate(card_document(resolutions, name) | changes)
+
+
+def card_document(resolutions: tuple[int, ...] = (1, 4, 4, 8), name: str = "toy") -> dict[str, Any]:
+    levels = [
+        {"index": i, "channels": 2, "height": r, "width": r, "group": f"{r}x{r}", "kl_bits": 8.0 / (i + 1)}
+        for i, r in enumerate(resolutions)
+    ]
+    groups = [
+        {
+            "name": f"{r}x{r}",
+            "height": r,
+            "width": r,
+            "levels": [level["index"] for level in levels if level["height"] == r],
+            "kl_bits": sum(level["kl_bits"] for level in levels if level["height"] == r),
+        }
+        for r in dict.fromkeys(resolutions)
+    ]
+    return {
+        "id": name,
+        "state": "ready",
+        "image": {"height": SIZE, "width": SIZE, "channels": 1, "bits": 8},
+        "levels": levels,
+        "groups": groups,
+        "latents": sum(2 * r * r for r in resolutions),
+        "examples": [{"index": i, "label": str(i), "url": f"/v1/models/{name}/examples/{i}"} for i in range(3)],
+        "metrics": [
+            {"estimator": "ELBO", "nats_per_image": 82.5, "bits_per_dim": 0.152, "split": "test", "images": 10000}
+        ],
+        "limits": {"max_images": 64},
+    }
+
+
+class FakeApi:
+    """Answers as the server would; `answer_with` makes it answer every sample with something else."""
+
+    def __init__(self, *cards: dict[str, Any]) -> None:
+        self.cards = {card["id"]: card for card in cards or (card_document(),)}
+        self.requests: list[httpx.Request] = []
+        self.answer_with: httpx.Response | Exception | None = None
+        self.tokens: dict[str, dict[str, Any]] = {}
+
+    def client(self) -> Client:
+        http = httpx.AsyncClient(base_url="http://api.test", transport=httpx.MockTransport(self.answer))
+        return Client(http, "http://api.test")
+
+    @property
+    def recipes(self) -> list[dict[str, Any]]:
+        """The recipes that were asked for, in order."""
+        return [json.loads(request.content) for request in self.requests if request.method == "POST"]
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        parts = request.url.path.strip("/").split("/")
+        if parts == ["v1", "models"]:
+            return httpx.Response(200, json={"data": list(self.cards.values()), "default": next(iter(self.cards))})
+        if "examples" in parts:
+            return httpx.Response(200, content=png(b"example " + parts[-1].encode()))
+        if isinstance(self.answer_with, Exception):
+            raise self.answer_with
+        if self.answer_with is not None:
+            return self.answer_with
+        if request.method == "GET":
+            token = request.url.params["r"]
+            if token not in self.tokens:
+                problem = {"status": 400, "detail": "The token is not base64url of zlib-compressed JSON"}
+                return httpx.Response(400, json=problem)
+            return httpx.Response(200, json=self.sample(parts[2], self.tokens[token]))
+        return httpx.Response(200, json=self.sample(parts[2], json.loads(request.content)))
+
+    def sample(self, model: str, recipe: dict[str, Any]) -> dict[str, Any]:
+        source = recipe["source"]
+        n = recipe.get("n") or len(source.get("seeds", [0]))
+        seeds = source.get("seeds") or [source.get("seed", 0) + i for i in range(n)]
+        resolved = {**recipe, "n": n, "source": source if "example" in source else {"seeds": seeds}}
+        token = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+        self.tokens[token] = resolved
+        images = []
+        for index, seed in enumerate(seeds):
+            content = png(f"{model} {seed} {json.dumps({**recipe, 'n': 1, 'source': 0}, sort_keys=True)}".encode())
+            images.append(
+                {
+                    "index": index,
+                    "seed": seed,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "mime": "image/png",
+                    "height": SIZE,
+                    "width": SIZE,
+                    "data": base64.b64encode(content).decode(),
+                }
+            )
+        return {
+            "model": model,
+            "digest": "0" * 64,
+            "recipe": resolved,
+            "recipe_id": token,
+            "token": token,
+            "images": images,
+            "levels_computed": len(self.cards[model]["levels"]),
+            "provider": "cpu",
+            "timing": {"decode_ms": 7.2, "total_ms": 9.0},
+        }
+
+
+def png(key: bytes) -> bytes:
+    """A grey image that depends on nothing but `key`."""
+    values = np.frombuffer(hashlib.shake_256(key).digest(SIZE * SIZE), dtype=np.uint8).reshape(SIZE, SIZE)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, format="PNG")
+    return buffer.getvalue()
