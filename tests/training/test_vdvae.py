@@ -16,7 +16,7 @@ from torch import Tensor
 from training.latents import LatentShape, standard_noise
 from training.likelihoods import DMOL
 from training.models.contract import PosteriorLevel
-from training.models.vdvae import VDVAE, BlockSpec, VDVAEConfig, parse_blocks
+from training.models.vdvae import VDVAE, BlockSpec, DecoderBlock, VDVAEConfig, parse_blocks
 
 
 def noise_for(model: VDVAE, batch: int, seed: int = 0) -> list[Tensor]:
@@ -248,9 +248,10 @@ def test_padding_is_black_and_patches_keep_their_place() -> None:
 def test_an_even_upscale_of_the_coarser_state_enters_a_level() -> None:
     model = VDVAE(tiny_config(custom_width_str="8:4,4:8,1:8"))
     states = {4: torch.arange(8.0 * 16).reshape(1, 8, 4, 4), 8: torch.ones(1, 4, 8, 8)}
-    entered = model.decoder.dec_blocks[2].enter(states)  # 8m4: the bias of 8, plus the first 4 channels of 4
+    level = model.decoder.dec_blocks[2]  # 8m4: the bias of 8, plus the first 4 channels of 4
+    assert isinstance(level, DecoderBlock)
     expected = states[4][:, :4].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) + 1
-    assert torch.equal(entered, expected)
+    assert torch.equal(level.enter(states), expected)
 
 
 def test_likelihood_of_the_recipe_is_the_one_used() -> None:

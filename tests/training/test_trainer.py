@@ -1,0 +1,163 @@
+"""The training step: it learns, it repeats itself, and it never keeps what is not finite."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tiny_recipe import tiny_recipe, tiny_values
+from torch import Tensor
+
+from training.recipe import Recipe, parse_recipe
+from training.schedule import ema_rate
+from training.trainer import MAX_BROKEN_STEPS, DivergenceError, Trainer, model_from_checkpoint
+
+CPU = torch.device("cpu")
+
+
+def trainer_of(recipe: Recipe, images: NDArray[np.uint8]) -> Trainer:
+    return Trainer(recipe, images, CPU)
+
+
+def with_optimiser(**changes: Any) -> Recipe:
+    values = tiny_values()
+    return parse_recipe(values | {"optimiser": values["optimiser"] | changes}, "tiny")
+
+
+def weights_of(trainer: Trainer) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def test_a_few_images_are_learned_by_heart(images: NDArray[np.uint8]) -> None:
+    trainer = trainer_of(tiny_recipe(steps=250), images[:4])
+    reports = [trainer.step() for _ in trainer.remaining()]
+    first, last = reports[0].nats, np.mean([report.nats for report in reports[-10:]])
+    assert first == pytest.approx(64 * math.log(2), rel=0.2), "64 pixels, and nothing known about them"
+    assert last < 8, "four images are told apart by log 4 = 1.4 nats"
+
+
+def test_a_report_adds_up(images: NDArray[np.uint8]) -> None:
+    report = trainer_of(tiny_recipe(), images).step()
+    assert report.step == 0
+    assert len(report.rates) == 4
+    assert report.nats == pytest.approx(report.distortion + report.rate)
+    assert report.learning_rate == 0, "the published warm-up begins with 0"
+
+
+def test_a_loaded_trainer_repeats_the_original_to_the_last_bit(images: NDArray[np.uint8]) -> None:
+    original = trainer_of(tiny_recipe(), images)
+    for _ in range(5):
+        original.step()
+    again = trainer_of(tiny_recipe(), images)
+    again.load(torch_copy(original.state()))
+    assert [again.step() for _ in range(5)] == [original.step() for _ in range(5)]
+    assert all(torch.equal(a, b) for a, b in zip(again.ema.values(), original.ema.values(), strict=True))
+
+
+def torch_copy(value: Any) -> Any:
+    """What a checkpoint does: nothing is shared with the original."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: torch_copy(item) for key, item in value.items()}
+    return [torch_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def test_the_seed_decides(images: NDArray[np.uint8]) -> None:
+    def nats(seed: int) -> float:
+        return trainer_of(parse_recipe(tiny_values() | {"seed": seed}, "tiny"), images).step().nats
+
+    assert nats(1) == nats(1)
+    assert nats(1) != nats(2)
+
+
+def test_the_average_follows_the_weights(images: NDArray[np.uint8]) -> None:
+    trainer = trainer_of(tiny_recipe(ema=0.5), images)
+    name = "decoder.out_net.out_conv.weight"
+    expected = trainer.ema[name].clone()
+    for updates in range(6):
+        trainer.step()
+        rate = ema_rate(updates, 0.5)
+        expected = rate * expected + (1 - rate) * trainer.model.state_dict()[name]
+    torch.testing.assert_close(trainer.ema[name], expected)
+
+
+def break_losses(trainer: Trainer, value: float) -> None:
+    objective = trainer.objective
+
+    def broken(*arguments: Any) -> Any:
+        loss, terms = objective(*arguments)
+        return loss * value, terms
+
+    trainer.objective = broken
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_changes_nothing(images: NDArray[np.uint8], value: float) -> None:
+    trainer = trainer_of(tiny_recipe(), images)
+    for _ in range(3):
+        trainer.step()
+    weights, average = weights_of(trainer), {name: tensor.clone() for name, tensor in trainer.ema.items()}
+    healthy = trainer.objective
+    break_losses(trainer, value)
+    assert trainer.step().skipped
+    assert all(torch.equal(weights[name], tensor) for name, tensor in trainer.model.state_dict().items())
+    assert all(torch.equal(average[name], tensor) for name, tensor in trainer.ema.items())
+    trainer.objective = healthy
+    report = trainer.step()
+    assert not report.skipped
+    assert math.isfinite(report.nats)
+    assert all(tensor.isfinite().all() for tensor in trainer.model.state_dict().values())
+
+
+def test_losses_that_stay_broken_end_the_training_with_advice(images: NDArray[np.uint8]) -> None:
+    trainer = trainer_of(tiny_recipe(), images)
+    break_losses(trainer, math.nan)
+    assert all(trainer.step().skipped for _ in range(MAX_BROKEN_STEPS - 1))
+    with pytest.raises(DivergenceError, match=r"resume from the last checkpoint with a lower optimiser\.lr"):
+        trainer.step()
+
+
+def test_skipping_for_ever_is_impossible(images: NDArray[np.uint8]) -> None:
+    """A threshold below every norm stops the published code at its first step (openai/vdvae#25)."""
+    trainer = trainer_of(with_optimiser(skip_norm=1e-9, max_skips=2), images)
+    assert [trainer.step().skipped for _ in range(6)] == [True, True, False, True, True, False]
+
+
+@pytest.mark.parametrize("options", [{"precision": "bfloat16"}, {"channels_last": True}])
+def test_options_of_speed_leave_the_first_loss_about_the_same(
+    images: NDArray[np.uint8], options: dict[str, Any]
+) -> None:
+    plain, fast = (trainer_of(tiny_recipe(**changes), images).step() for changes in ({}, options))
+    assert fast.nats == pytest.approx(plain.nats, rel=0.01)
+
+
+def test_adamax_trains_too(images: NDArray[np.uint8]) -> None:
+    trainer = trainer_of(with_optimiser(name="adamax"), images)
+    reports = [trainer.step() for _ in trainer.remaining()]
+    assert reports[-1].nats < reports[0].nats
+
+
+def test_the_weight_of_the_rate_is_in_the_loss_and_not_in_the_report(images: NDArray[np.uint8]) -> None:
+    trainer = trainer_of(tiny_recipe(kl_warmup_steps=1000), images)
+    image = trainer.likelihood.observe(torch.from_numpy(images[:2]))
+    noise = [torch.zeros(2, *shape) for shape in trainer.model.shapes]
+    light, terms = trainer.objective(image, noise, 0.0)
+    heavy, _ = trainer.objective(image, noise, 1000.0)
+    assert (heavy - light).item() * 64 / 1000 == pytest.approx(terms.rate.mean().item(), rel=1e-4)
+    assert light.item() * 64 == pytest.approx(terms.distortion.mean().item(), rel=1e-4)
+    report = trainer.step()
+    assert report.nats == pytest.approx(report.distortion + report.rate)
+
+
+def test_a_checkpoint_gives_back_both_sets_of_weights(images: NDArray[np.uint8]) -> None:
+    trainer = trainer_of(tiny_recipe(), images)
+    for _ in range(3):
+        trainer.step()
+    for ema, expected in ((True, trainer.ema), (False, trainer.model.state_dict())):
+        recipe, model = model_from_checkpoint(trainer.state(), ema=ema)
+        assert recipe == trainer.recipe
+        assert not model.training
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
