@@ -68,14 +68,15 @@ class DMOL(BaseModel):
         return -torch.logsumexp(log_p + logits.log_softmax(dim=1), dim=1).sum(dim=(1, 2))
 
     def mean(self, parameters: Tensor) -> Tensor:
-        batch, count, height, width = parameters.shape
-        channels = self._channels(count)
-        x = parameters.new_zeros(batch, 0, height, width)
-        weights = parameters[:, : self.mixtures].softmax(dim=1)
-        for c in range(channels):  # each channel is conditioned on the means of those before it
-            filler = parameters.new_zeros(batch, channels - c, height, width)
-            means = self._components(parameters, torch.cat([x, filler], dim=1))[1]
-            x = torch.cat([x, (weights * means[:, c]).sum(dim=1, keepdim=True).clamp(-1, 1)], dim=1)
+        """E[x|z] as uint8 [B, H, W, C]: the mean of each component, channel by channel, then of the mixture."""
+        logits, means, _, coefficients = self._split(parameters, self._channels(parameters.shape[1]))
+        red = means[:, 0].clamp(-1, 1)
+        parts = [red]
+        if means.shape[1] == 3:
+            green = (means[:, 1] + coefficients[:, 0] * red).clamp(-1, 1)
+            blue = (means[:, 2] + coefficients[:, 1] * red + coefficients[:, 2] * green).clamp(-1, 1)
+            parts = [red, green, blue]
+        x = (logits.softmax(dim=1)[:, None] * torch.stack(parts, dim=1)).sum(dim=2)
         return ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
 
     def _channels(self, count: int) -> int:
@@ -88,14 +89,17 @@ class DMOL(BaseModel):
         value = (image / 2 ** (8 - self.bits)).floor()
         return 2 * value / (2**self.bits - 1) - 1
 
-    def _components(self, parameters: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        channels, m = x.shape[1], self.mixtures
-        logits = parameters[:, :m]
+    def _split(self, parameters: Tensor, channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits [B, M, H, W]; means, log scales, coefficients [B, C, M, H, W] (no coefficients for grey images)."""
+        m = self.mixtures
         rest = parameters[:, m:].unflatten(1, (channels, -1))  # [B, C, 2M or 3M, H, W]
-        means = rest[:, :, :m]
-        log_scales = rest[:, :, m : 2 * m].clamp(min=-7)
-        if channels == 3:
-            coefficients = rest[:, :, 2 * m :].tanh()
+        means, log_scales, coefficients = rest[:, :, :m], rest[:, :, m : 2 * m], rest[:, :, 2 * m :]
+        return parameters[:, :m], means, log_scales.clamp(min=-7), coefficients.tanh()
+
+    def _components(self, parameters: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, means and log scales given the image x [B, C, H, W]: green knows red, blue knows both."""
+        logits, means, log_scales, coefficients = self._split(parameters, x.shape[1])
+        if x.shape[1] == 3:
             red, green = x[:, 0:1], x[:, 1:2]
             means = torch.stack(
                 [

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+SHOWN = 6  # tensors of each kind of problem that a message names
+
 
 class WeightsError(Exception):
     """A published checkpoint that cannot be used; the message names the tensors and their shapes."""
@@ -31,16 +33,20 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def load_strict(model: nn.Module, state: dict[str, Tensor], what: str) -> None:
     """Copy `state` into `model`. Raises WeightsError listing tensors that are missing, left over or misshapen."""
     own = model.state_dict()
-    problems = [f"missing {name} {_shape(own[name])}" for name in own if name not in state]
-    problems += [f"no place for {name} {_shape(state[name])}" for name in state if name not in own]
-    problems += [
-        f"{name} is {_shape(state[name])}, the configuration wants {_shape(own[name])}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
-    ]
-    if problems:
-        shown = problems[:12] + ([f"and {len(problems) - 12} more"] if len(problems) > 12 else [])
-        raise WeightsError("\n  ".join([f"{what} does not fit the configuration ({len(problems)} tensors):", *shown]))
+    kinds = (
+        [
+            f"{name} is {_shape(state[name])}, the configuration wants {_shape(own[name])}"
+            for name in own
+            if name in state and state[name].shape != own[name].shape
+        ],
+        [f"missing {name} {_shape(own[name])}" for name in own if name not in state],
+        [f"no place for {name} {_shape(state[name])}" for name in state if name not in own],
+    )
+    count = sum(map(len, kinds))
+    if count:
+        shown = [line for kind in kinds for line in kind[:SHOWN]]
+        rest = [f"and {count - len(shown)} more"] if count > len(shown) else []
+        raise WeightsError("\n  ".join([f"{what} does not fit the configuration ({count} tensors):", *shown, *rest]))
     model.load_state_dict(state)
 
 
