@@ -28,8 +28,12 @@ lint: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The folders of tests are no packages: mypy takes one at a time, or it would meet several modules named conftest.
 types: $(TESTABLE)
 	$(BIN)/mypy
+	@for tests in tests/conftest.py $(sort $(dir $(wildcard tests/*/test_*.py))); do \
+		echo "mypy $$tests"; $(BIN)/mypy $$tests || failed=1; \
+	done; test -z "$$failed"
 
 unit: $(TESTABLE) browser
 	$(BIN)/python -m pytest
