@@ -26,7 +26,7 @@ def make_card(resolutions: tuple[int, ...] = (1, 4, 4, 8), name: str = "toy", **
 
 
 def card_document(resolutions: tuple[int, ...] = (1, 4, 4, 8), name: str = "toy") -> dict[str, Any]:
-    levels = [
+    levels: list[dict[str, Any]] = [
         {"index": i, "channels": 2, "height": r, "width": r, "group": f"{r}x{r}", "kl_bits": 8.0 / (i + 1)}
         for i, r in enumerate(resolutions)
     ]

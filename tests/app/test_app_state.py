@@ -35,7 +35,7 @@ def session() -> Session:
     return start(CARD)
 
 
-# --- history ------------------------------------------------------------------------------------------------------
+# --- history --------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(0, 3), max_size=30))
@@ -150,7 +150,7 @@ def test_a_page_and_back(session: Session) -> None:
     assert after(there, {"do": "page", "by": -1}).recipe == session.recipe
 
 
-# --- the outbox -------------------------------------------------------------------------------------------------------
+# --- the outbox -----------------------------------------------------------------------------------------------------
 
 
 def test_an_intent_that_comes_twice_acts_once(session: Session) -> None:
@@ -161,7 +161,9 @@ def test_an_intent_that_comes_twice_acts_once(session: Session) -> None:
     assert again.seq == 2
 
 
-@pytest.mark.parametrize("intent", [{"do": "level", "level": 4}, {"do": "draw", "level": 9}, {"do": "lock", "level": 4}])
+@pytest.mark.parametrize(
+    "intent", [{"do": "level", "level": 4}, {"do": "draw", "level": 9}, {"do": "lock", "level": 4}]
+)
 def test_a_level_that_does_not_exist_changes_nothing(session: Session, intent: dict[str, Any]) -> None:
     assert replace(after(session, intent), seq=0) == session
 
@@ -176,7 +178,7 @@ def test_a_note_lasts_until_the_next_intent(session: Session) -> None:
     assert after(replace(session, note="The link was damaged"), {"do": "retry"}).note == ""
 
 
-# --- the Mix screen -----------------------------------------------------------------------------------------------------
+# --- the Mix screen -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

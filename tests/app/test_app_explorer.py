@@ -1,0 +1,223 @@
+"""What a session shows: one request for the image, the rest in a moment, and a screen that survives trouble."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from fake_api import FakeApi, card_document
+from pydantic import TypeAdapter
+
+from app import recipes
+from app.explorer import Explorer, Regions
+from app.intents import AnyIntent
+from app.state import Session
+
+READ: TypeAdapter[AnyIntent] = TypeAdapter(AnyIntent)
+
+
+class Person:
+    """Somebody at the screen of a new explorer."""
+
+    def __init__(self, api: FakeApi | None = None, query: dict[str, str] | None = None) -> None:
+        self.api = api or FakeApi()
+        self.explorer = Explorer(self.api.client(), fresh_seed=lambda: 4711)
+        self.query = query or {}
+        self.state: Session | None = None
+        self.regions: Regions = {}
+
+    @property
+    def session(self) -> Session:
+        assert self.state is not None
+        return self.state
+
+    def opens(self) -> Person:
+        self.state, self.regions = asyncio.run(self.explorer.open(self.query))
+        return self
+
+    def wants(self, *intents: dict[str, Any]) -> Person:
+        first = self.state.seq + 1 if self.state else 1
+        checked = [READ.validate_python({**intent, "seq": first + i}) for i, intent in enumerate(intents)]
+        self.state, self.regions = asyncio.run(self.explorer.show(self.state, checked, self.query))
+        return self
+
+    def waits(self) -> Person:
+        async def all_of_it(session: Session) -> Regions:
+            return {name: text async for found in self.explorer.settle(session) for name, text in found.items()}
+
+        self.regions = asyncio.run(all_of_it(self.session))
+        return self
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person().opens()
+
+
+def test_opening_shows_the_models_own_images_before_the_first_sample(person: Person) -> None:
+    assert "Test image 0" in person.regions["pictures"]
+    assert "Loading the model" in person.regions["status"]
+    assert person.api.recipes == []
+
+
+def test_the_image_is_one_request(person: Person) -> None:
+    person.wants()
+    assert person.api.recipes == [person.session.recipe]
+    assert 'id="shown"' in person.regions["pictures"]
+
+
+def test_selecting_a_level_asks_for_nothing(person: Person) -> None:
+    person.wants().wants({"do": "level", "level": 2})
+    assert len(person.api.recipes) == 1
+    assert 'Select level 2" aria-current' in person.regions["rail"]
+
+
+def test_undo_asks_for_nothing(person: Person) -> None:
+    person.wants().wants({"do": "draw", "level": 1}).wants({"do": "undo"})
+    assert len(person.api.recipes) == 2
+
+
+def test_strips_and_effects_come_in_few_requests(person: Person) -> None:
+    person.wants().waits()
+    assert set(person.regions) == {"strips", "head", "effect", "foot"}
+    assert "Only level 0 drawn again" in person.regions["strips"]
+    # draw 0 of the second strip and the plain image are draw 0 of the first; a group of one level is that level
+    image, alone, below, levels, groups = 1, 8, 7, 4, 1
+    assert len(person.api.recipes) == image + alone + below + levels + groups
+
+
+def test_what_was_measured_is_there_at_once_when_another_level_is_selected(person: Person) -> None:
+    person.wants().waits().wants({"do": "level", "level": 3})
+    assert "Level 3" in person.regions["head"]
+    assert "Ink moved</dt><dd>–" not in person.regions["head"]
+
+
+def test_a_large_model_measures_one_level_unless_asked() -> None:
+    person = Person(FakeApi({**card_document(), "latents": 4_000_000})).opens().wants().waits()
+    assert "Measure all 4 levels" in person.regions["effect"]
+    person.wants({"do": "measure"}).waits()
+    assert "Where each level acts" in person.regions["effect"]
+    assert "Measure all" not in person.regions["effect"]
+
+
+def test_the_mix_screen_shows_both_images_both_spaces_and_the_matrix(person: Person) -> None:
+    person.wants({"do": "screen", "name": "mix"})
+    assert 'id="mix-noise"' in person.regions["results"]
+    assert 'id="mix-latent"' in person.regions["results"]
+    assert len(person.api.recipes) == 4
+    person.waits()
+    assert person.regions["matrix"].count("<img") == 4 * (1 + 5)  # B and cuts after 0, 1, 2, 3 and 4 levels
+
+
+def test_a_mix_in_one_space_asks_for_that_one(person: Person) -> None:
+    person.wants({"do": "screen", "name": "mix"}, {"do": "mix_spaces", "spaces": "latent"})
+    assert 'id="mix-noise"' not in person.regions["results"]
+    assert len(person.api.recipes) == 3
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_brings_everything_back(person: Person) -> None:
+    person.wants(
+        {"do": "level", "level": 2},
+        {"do": "draw", "level": 2},
+        {"do": "preset", "name": "linear"},
+        {"do": "lock", "level": 1},
+        {"do": "image", "image": 3},
+        {"do": "tab", "name": "bits"},
+    )
+    before = person.session
+    link = httpx.URL("http://x/?" + _link(person.regions))
+    again = Person(person.api, dict(link.params)).opens().wants().session
+    assert again.recipe == before.recipe
+    assert (again.view, again.model, again.screen) == (before.view, before.model, before.screen)
+
+
+def test_a_link_brings_a_mix_back(person: Person) -> None:
+    person.wants(
+        {"do": "screen", "name": "mix"},
+        {"do": "mix_source", "which": "a", "example": 1},
+        {"do": "mix_source", "which": "b", "seed": 77},
+        {"do": "mix_quick", "name": "none"},
+        {"do": "mix_spaces", "spaces": "noise"},
+    )
+    link = httpx.URL("http://x/?" + _link(person.regions))
+    again = Person(person.api, dict(link.params)).opens().wants().session
+    assert again.mix.present == person.session.mix.present
+    assert again.view.spaces == "noise"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"level": "99", "image": "-1", "locks": "a,,7", "tab": "x", "screen": "y", "b": "z", "model": "nobody"},
+        {"level": "", "image": "9" * 30, "theme": "purple"},
+        {"r": "not-a-token"},
+    ],
+)
+def test_a_damaged_link_opens_what_it_can(query: dict[str, str]) -> None:
+    person = Person(query=query).opens().wants()
+    assert 'id="shown"' in person.regions["pictures"]
+    assert ("cannot be used" in person.regions["status"]) == ("r" in query)
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+def test_another_model_is_a_new_session_on_the_same_screen() -> None:
+    api = FakeApi(card_document(), card_document((1, 8), "small"))
+    person = Person(api).opens().wants({"do": "screen", "name": "mix"}, {"do": "model", "id": "small"})
+    assert (person.session.model, person.session.screen) == ("small", "mix")
+    assert recipes.temperature(person.session.recipe) == (1.0, 1.0)
+
+
+def test_a_model_that_does_not_exist_changes_nothing(person: Person) -> None:
+    assert person.wants({"do": "model", "id": "nobody"}).session.model == "toy"
+
+
+# --- trouble --------------------------------------------------------------------------------------------------------
+
+
+def test_a_busy_server_leaves_the_image_and_follows_the_controls(person: Person) -> None:
+    person.wants()
+    person.api.answer_with = httpx.Response(429, headers={"Retry-After": "2"}, json={"detail": "full"})
+    person.wants({"do": "preset", "name": "linear"})
+    assert "pictures" not in person.regions
+    assert "0.90 → 0.60" in person.regions["rail"]
+    assert "Busy. Next try in 2 s." in person.regions["status"]
+    person.api.answer_with = None
+    assert "pictures" in person.wants({"do": "retry"}).regions
+
+
+def test_without_a_server_the_settings_are_in_the_link(person: Person) -> None:
+    person.wants()
+    person.api.answer_with = httpx.ConnectError("refused")
+    person.wants({"do": "preset", "name": "linear"})
+    assert "Your settings are kept in the link." in person.regions["status"]
+    assert recipes.to_token(person.session.recipe) in _link(person.regions)
+
+
+def test_strips_that_cannot_be_had_say_so(person: Person) -> None:
+    person.wants()
+    person.api.answer_with = httpx.ConnectError("refused")
+    assert "does not answer" in person.waits().regions["strips"]
+
+
+def test_a_server_without_models_gives_its_reasons() -> None:
+    broken = {"id": "bad", "object": "model", "state": "unavailable", "reason": "weights.bin differs"}
+    person = Person(FakeApi(broken)).opens()
+    assert person.state is None
+    assert "not ready" in person.regions["status"]
+
+
+def test_an_app_that_was_started_again_takes_up_where_the_page_is(person: Person) -> None:
+    person.state = None  # Gradio has forgotten it; the page still has its outbox
+    person.wants({"do": "preset", "name": "linear"})
+    assert recipes.temperature(person.session.recipe)[0] == 0.9
+
+
+def _link(regions: Regions) -> str:
+    return regions["header"].partition('data-link="')[2].partition('"')[0].replace("&amp;", "&")
