@@ -20,7 +20,7 @@ from training.models.vdvae import VDVAE
 METRIC = Metric(estimator="ELBO", nats_per_image=12.5, bits_per_dim=0.3, split="test", images=12, note="one sample")
 
 
-def about(model: VDVAE, images: np.ndarray) -> About:  # type: ignore[type-arg]
+def about(model: VDVAE, images: np.ndarray) -> About:
     return About(
         name="tiny",
         summary="A tiny model",
@@ -32,7 +32,7 @@ def about(model: VDVAE, images: np.ndarray) -> About:  # type: ignore[type-arg]
 
 
 @pytest.fixture(scope="module")
-def exported(tiny_model: VDVAE, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:  # type: ignore[type-arg]
+def exported(tiny_model: VDVAE, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the tiny model with float16 weights. Do not change it."""
     model = VDVAE(tiny_model.config)
     model.load_state_dict(tiny_model.state_dict())
@@ -101,7 +101,7 @@ def test_no_bundle_is_left_when_the_graphs_are_wrong(
     tiny_model: VDVAE,
     images: np.ndarray,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # type: ignore[type-arg]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def wrong(*_: object) -> None:
         raise ExportError("decoder.onnx at batch 1: latents differs from PyTorch by 1")
