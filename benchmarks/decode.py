@@ -6,7 +6,7 @@ One run with one number of threads measures, in turns (benchmarks/timing.py),
     ONNX Runtime   decodes through server/engine.py, with the settings of the server
     PyTorch        the same model, eagerly
 
-and writes benchmarks/results/decode-cpu.json and .md.
+and writes benchmarks/results/decode-cpu.json and .md, and the same tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper
 
-from benchmarks.report import Circumstances, circumstances, table, write
+from benchmarks.report import Circumstances, circumstances, fill, table, write
 from benchmarks.subjects import Subject, eager_decode, prepare, sampling_pass
 from benchmarks.timing import Record, Timing, interleave
 from server.engine import Engine
@@ -86,7 +86,7 @@ class Report(Record):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, write the two files, print the table."""
+    """Measure, write the results, print the tables."""
     options = parser().parse_args(arguments)
     use_threads(options.threads)
     now = datetime.datetime.now(datetime.UTC)
@@ -98,7 +98,8 @@ def main(arguments: list[str] | None = None) -> int:
     timings = interleave(cases, options.rounds)
     report = summary(about, options.rounds, timings, {name: subject.flops for name, subject in subjects.items()})
     lines = markdown(report)
-    write(options.results, "decode-cpu", report, lines)
+    write(options.results, "decode-cpu", report, ["# Decoding on the CPU", "", *lines])
+    fill(options.page, "decode-cpu", lines)
     print("\n".join(lines))
     return 0
 
@@ -109,6 +110,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--rounds", type=int, default=15, help="how often every case is timed (default: 15)")
     top.add_argument("--build", type=Path, default=Path("build/benchmarks"), help="folder of the exported models")
     top.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="folder of the results")
+    page = Path("docs/performance.md")
+    top.add_argument("--page", type=Path, default=page, help=f"page that shows the results too (default: {page})")
     return top
 
 
@@ -215,8 +218,6 @@ def markdown(report: Report) -> list[str]:
     ]  # fmt: skip
     targets = [[t.what, f"{t.wanted:g}", f"{t.measured:.2f}", "yes" if t.met else "**no**"] for t in report.targets]
     return [
-        "# Decoding on the CPU",
-        "",
         *report.circumstances.lines(),
         f"- medians over {report.rounds} rounds in which all cases take turns; in brackets the fastest and the slowest",
         "",

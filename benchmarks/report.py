@@ -74,6 +74,17 @@ def write(folder: Path, name: str, record: Record, lines: Sequence[str]) -> None
     (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def fill(document: Path, name: str, lines: Sequence[str]) -> None:
+    """Replace what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` in a document."""
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    text = document.read_text(encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{document} needs one line {begin.strip()} and one line {end} after it")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    document.write_text("\n".join([before + begin, *lines, "", end]) + after, encoding="utf-8")
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

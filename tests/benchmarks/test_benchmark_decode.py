@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.decode import DECODES, SIZES, Decode, Report, markdown, product_cases, summary, targets
-from benchmarks.report import Circumstances, circumstances, write
+from benchmarks.report import Circumstances, circumstances, fill, write
 from benchmarks.subjects import prepare, random_model, sampling_pass
 from benchmarks.timing import Timing, summarise
 from server.engine import Engine
@@ -80,7 +80,30 @@ def test_the_table_says_what_was_missed(report: Report) -> None:
 def test_results_are_read_back_as_they_were(report: Report, tmp_path: Path) -> None:
     write(tmp_path, "decode-cpu", report, markdown(report))
     assert Report.model_validate_json((tmp_path / "decode-cpu.json").read_text()) == report
-    assert (tmp_path / "decode-cpu.md").read_text().startswith("# Decoding on the CPU\n")
+    assert (tmp_path / "decode-cpu.md").read_text().splitlines() == markdown(report)
+
+
+def test_a_page_keeps_what_stands_around_its_figures(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- begin x -->\nold\n<!-- end x -->\nafter\n")
+    for lines in (["new"], ["newer", "still"]):
+        fill(page, "x", lines)
+    assert page.read_text() == "before\n<!-- begin x -->\n\nnewer\nstill\n\n<!-- end x -->\nafter\n"
+
+
+def test_a_page_without_a_place_for_figures_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n")
+    with pytest.raises(ValueError, match="<!-- begin x -->"):
+        fill(page, "x", ["new"])
+
+
+def test_the_page_about_performance_shows_the_last_results(root: Path) -> None:
+    results = root / "benchmarks/results/decode-cpu.json"
+    assert (
+        "\n".join(markdown(Report.model_validate_json(results.read_text())))
+        in (root / "docs/performance.md").read_text()
+    )
 
 
 def test_all_three_libraries_multiply_the_same_matrices() -> None:
