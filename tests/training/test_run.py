@@ -1,0 +1,207 @@
+"""A run on disk: killed, stopped, continued, refused. The real command in real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from tiny_recipe import tiny_values, write_idx
+
+from training.__main__ import main
+from training.checkpoint import load_checkpoint
+from training.run import RunLog, StopSignals
+from training.trainer import Report
+
+STEPS = 80
+PATIENCE = 240  # seconds; a busy machine is no failure
+
+
+class Workplace:
+    """A folder with a recipe, its data and some runs."""
+
+    def __init__(self, folder: Path, images: NDArray[np.uint8]) -> None:
+        self.folder, self.recipe = folder, folder / "tiny.yaml"
+        values = tiny_values(steps=STEPS, save_every=8, picture_every=40)
+        self.recipe.write_text(yaml.safe_dump(values), encoding="utf-8")
+        write_idx(folder / "data" / "tiny", images)
+
+    def arguments(self, run: str, *options: str) -> list[str]:
+        places = ["--run", str(self.folder / run), "--data", str(self.folder / "data"), "--device", "cpu"]
+        return ["train", str(self.recipe), *places, *options]
+
+    def start(self, run: str, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "training", *self.arguments(run, *options)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        root = Path(__file__).parents[2]
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=root, env=environment, text=True, **output)
+
+    def finish(self, process: subprocess.Popen[str]) -> str:
+        """Wait for the process to end well; what it said."""
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said
+        return said
+
+    def log(self, run: str) -> list[dict[str, Any]]:
+        path = self.folder / run / "log.jsonl"
+        whole = path.read_text(encoding="utf-8").rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def wait_for_step(self, run: str, process: subprocess.Popen[str], step: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(self.log(run)) < step:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+def figures(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A log without the one thing that depends on the clock."""
+    return [{key: value for key, value in line.items() if key != "images_per_s"} for line in log]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, images: NDArray[np.uint8]) -> Workplace:
+    """With one run, `whole`, that nothing disturbed."""
+    work = Workplace(tmp_path_factory.mktemp("runs"), images)
+    work.finish(work.start("whole"))
+    return work
+
+
+def test_an_undisturbed_run_leaves_its_three_files(work: Workplace) -> None:
+    log = work.log("whole")
+    assert [line["step"] for line in log] == list(range(1, STEPS + 1))
+    assert all(line["nats_per_image"] == pytest.approx(line["rate"] + line["distortion"]) for line in log)
+    assert all(len(line["rate_by_level"]) == 4 for line in log)
+    assert sorted(path.name for path in (work.folder / "whole").iterdir()) == ["checkpoint.pt", "log.jsonl", "pictures"]
+    pictures = sorted(path.name for path in (work.folder / "whole" / "pictures").iterdir())
+    assert pictures == ["step-0000040.png", "step-0000080.png"]
+    state = load_checkpoint(work.folder / "whole")
+    assert state["step"] == STEPS
+    assert state["wall_time_s"] > 0
+    assert state["hardware"]
+
+
+def test_killed_stopped_and_resumed_the_losses_are_the_same_to_the_last_bit(work: Workplace) -> None:
+    victim = work.start("disturbed")
+    work.wait_for_step("disturbed", victim, 20)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate(timeout=PATIENCE)
+    assert victim.returncode == -signal.SIGKILL
+    saved = load_checkpoint(work.folder / "disturbed")["step"]
+    assert 16 <= saved < STEPS, "killed too late to show anything"
+
+    resumed = work.start("disturbed", "--resume")
+    work.wait_for_step("disturbed", resumed, saved + 20)
+    resumed.send_signal(signal.SIGINT)
+    said = work.finish(resumed)
+    stopped = load_checkpoint(work.folder / "disturbed")["step"]
+    assert f"stopped after step {stopped}; continue with --resume" in said
+    assert saved < work.log("disturbed")[-1]["step"] == stopped < STEPS, "Ctrl-C saves where it stops"
+
+    work.finish(work.start("disturbed", "--resume"))
+    assert figures(work.log("disturbed")) == figures(work.log("whole"))
+    disturbed, whole = (load_checkpoint(work.folder / run) for run in ("disturbed", "whole"))
+    for part in ("model", "ema"):
+        assert all((disturbed[part][name] == tensor).all() for name, tensor in whole[part].items())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_to_stop_and_the_old_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with StopSignals() as stop:
+        assert not stop.asked
+        signal.raise_signal(number)
+        assert stop.asked
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_ctrl_c_ends_at_once() -> None:
+    with StopSignals():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_changed_recipe_is_refused_with_the_keys_named(work: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["--set", "optimiser.lr=0.1", "--set", "model.zdim=3", "--set", "seed=4"]
+    assert main(work.arguments("whole", "--resume", *changes)) == 1
+    said = capsys.readouterr().err
+    assert "was begun with another recipe; these keys differ: model.zdim, optimiser.lr, seed" in said
+
+
+def test_a_finished_run_may_be_made_longer(work: Workplace) -> None:
+    before = work.log("whole")
+    longer = ["--set", f"schedule.steps={STEPS + 2}"]
+    copy = work.folder / "longer"
+    copy.mkdir()
+    for name in ("checkpoint.pt", "log.jsonl"):
+        (copy / name).write_bytes((work.folder / "whole" / name).read_bytes())
+    assert main(work.arguments("longer", "--resume", *longer)) == 0
+    assert [line["step"] for line in work.log("longer")] == list(range(1, STEPS + 3))
+    assert figures(work.log("longer"))[:STEPS] == figures(before)
+
+
+def test_a_run_is_not_overwritten_by_accident(work: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(work.arguments("whole")) == 1
+    assert "holds a run already; add --resume to continue it" in capsys.readouterr().err
+
+
+def test_images_that_do_not_fit_the_model_are_refused_before_anything_is_written(
+    work: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ["--set", "model.image_size=16", "--set", "model.enc_blocks=16d2,8d2,4d4,1", "--set"]
+    other += ["model.dec_blocks=1,4m1,8m4,16m8"]
+    assert main(work.arguments("new", *other)) == 1
+    assert "blobs has images of 8x8x1, the model of tiny wants 16x16x1" in capsys.readouterr().err
+    assert not (work.folder / "new").exists()
+
+
+def test_missing_data_are_named(work: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(work.arguments("new", "--set", "data.path=elsewhere")) == 1
+    said = capsys.readouterr().err
+    assert "train-images-idx3-ubyte" in said
+    assert "elsewhere" in said
+
+
+def report(step: int, nats: float = 3.0) -> Report:
+    return Report(step, nats, nats - 1, [0.75, 0.25], 0.5, 1e-3, skipped=False)
+
+
+def test_a_log_loses_what_was_written_after_the_checkpoint_and_half_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = RunLog(path, 0, dims=4)
+    for step in range(3):
+        log.add(report(step), now=float(step))
+        log.write(batch_size=2)
+    with path.open("a") as file:
+        file.write('{"step": 4, "nats_per')
+    RunLog(path, step=2, dims=4)
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2]
+
+
+def test_a_line_is_the_mean_of_its_steps_in_both_units(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.jsonl", 0, dims=4)
+    for step, nats in enumerate((2.0, 4.0)):
+        log.add(report(step, nats), now=step / 10)
+    log.write(batch_size=2)
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert (line["step"], line["nats_per_image"], line["rate"], line["distortion"]) == (2, 3, 1, 2)
+    assert line["bits_per_dim"] == pytest.approx(3 / 4 / np.log(2))
+
+
+def test_figures_that_are_not_finite_are_null_in_the_log(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.jsonl", 0, dims=4)
+    log.add(report(0, float("nan")), now=0.0)
+    log.write(batch_size=2)
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert line["nats_per_image"] is None
+    assert line["rate"] == 1
