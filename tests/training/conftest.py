@@ -22,7 +22,7 @@ def tiny_model() -> VDVAE:
     model = VDVAE(tiny_config()).eval()
     with torch.no_grad():
         for block in model.decoder.dec_blocks:
-            block.prior.c4.weight.normal_(std=0.3)  # as published it starts at 0: every prior the same
+            block.get_parameter("prior.c4.weight").normal_(std=0.3)  # as published it starts at 0: every prior the same
     return model
 
 

@@ -41,8 +41,9 @@ class Workplace:
         command = [sys.executable, "-m", "training", *self.arguments(run, *options)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         root = Path(__file__).parents[2]
-        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(command, cwd=root, env=environment, text=True, **output)
+        return subprocess.Popen(
+            command, cwd=root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
 
     def finish(self, process: subprocess.Popen[str]) -> str:
         """Wait for the process to end well; what it said."""

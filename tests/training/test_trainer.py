@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tiny_recipe import tiny_recipe, tiny_values
 from torch import Tensor
 
+from training.objective import Bound
 from training.recipe import Recipe, parse_recipe
 from training.schedule import ema_rate
 from training.trainer import MAX_BROKEN_STEPS, DivergenceError, Trainer, model_from_checkpoint
@@ -87,8 +88,8 @@ def test_the_average_follows_the_weights(images: NDArray[np.uint8]) -> None:
 def break_losses(trainer: Trainer, value: float) -> None:
     objective = trainer.objective
 
-    def broken(*arguments: Any) -> Any:
-        loss, terms = objective(*arguments)
+    def broken(image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
+        loss, terms = objective(image, noise, weight)
         return loss * value, terms
 
     trainer.objective = broken
