@@ -126,7 +126,7 @@ def wait_until_ready(service: Service, started: Sequence[Running], deadline: flo
         for running in started:
             running.check()
         with suppress(httpx.TransportError):
-            answer = httpx.get(service.ready_url, timeout=2.0, trust_env=False)
+            answer = httpx.get(service.ready_url, timeout=10.0, trust_env=False)
             if answer.is_success:
                 return
             if (said := _detail(answer)) != reason:

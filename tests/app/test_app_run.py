@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.run import LaunchError, Service, free_port, main, run
+from app.run import LaunchError, Running, Service, free_port, main, run, wait_until_ready
 
 ANSWERS = """
 import sys
@@ -112,8 +112,15 @@ def test_one_that_dies_later_stops_the_other_too(ports: tuple[int, int], tmp_pat
 
 def test_the_reason_for_not_being_ready_is_shown(ports: tuple[int, int], capsys: pytest.CaptureFixture[str]) -> None:
     unready = answering("server", ports[0], 503, '{"detail": "There is no bundle in zoo"}')
-    with pytest.raises(LaunchError, match="The server is not ready: There is no bundle in zoo"):
-        run([unready], interrupt, patience=2.0)
+    running = Running(unready)
+    try:
+        while not is_busy(ports[0]):
+            running.check()
+            time.sleep(0.05)
+        with pytest.raises(LaunchError, match="The server is not ready: There is no bundle in zoo"):
+            wait_until_ready(unready, [running], deadline=time.monotonic())
+    finally:
+        running.stop()
     assert capsys.readouterr().err == "Waiting for the server: There is no bundle in zoo\n"
 
 
@@ -123,14 +130,14 @@ def test_one_that_ignores_the_request_to_stop_is_killed(ports: tuple[int, int], 
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run([service("server", stubborn, str(ports[0]), "200", "", port=ports[0])], interrupt)
-    assert time.monotonic() - before < 30
+    assert time.monotonic() - before < 120
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
 
 
 def test_an_impatient_second_interrupt_stops_all_the_same(ports: tuple[int, int]) -> None:
     command = [sys.executable, "-c", IMPATIENT, SLOW_TO_STOP + ANSWERS, *map(str, ports)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert "KeyboardInterrupt" in done.stderr
     assert not any(map(is_busy, ports))
 
