@@ -51,8 +51,9 @@ def sources(card: Card, mix: Mix, a: SampleImage | None, b: SampleImage | None) 
         _source(card, which, source, image) for which, source, image in (("a", mix.a, a), ("b", mix.b, b))
     )
     return (
-        f'<section class="card pad sources" aria-label="Sources"><h2>Sources</h2><div class="two-img">{figures}</div>'
-        f'<button type="button" class="btn" {intent("mix_swap")}>{icon(html.SWAP)}Swap A and B</button></section>'
+        '<section class="card pad" aria-label="Sources"><div class="hd"><h2>Sources</h2>'
+        f'<button type="button" class="btn small" {intent("mix_swap")}>{icon(html.SWAP)}Swap A and B</button></div>'
+        f'<div class="two-img">{figures}</div></section>'
     )
 
 
@@ -82,9 +83,10 @@ def levels(card: Card, mix: Mix) -> str:
 
 def results(card: Card, session: Session, images: Mapping[Space, SampleImage]) -> str:
     figures = "".join(
-        f"<figure>{_result(card, space, image)}<figcaption class='cap'><b>{SPACES[space][0]}</b>{SPACES[space][1]}"
-        f'</figcaption><button type="button" class="btn line" {intent("mix_explore", space=space)}>Explore it</button>'
-        "</figure>"
+        f'<figure>{_result(card, space, image)}<figcaption class="cap row2"><span><b>{SPACES[space][0]}</b>'
+        f'{SPACES[space][1]}</span><button type="button" class="mini" {intent("mix_explore", space=space)}'
+        f' aria-label="Explore the mix in {space} space" title="Open in Explore">{icon(html.FORTH)}</button>'
+        "</figcaption></figure>"
         for space, image in images.items()
     )
     return f'<section class="card pad" aria-label="Result"><div class="res">{figures}</div></section>'
@@ -99,7 +101,7 @@ def matrix(card: Card, session: Session, rows: Sequence[Row]) -> str:
     return (
         '<section class="card pad matrix"><div class="hd"><h2>Style mixing: A gives the fine levels, B the coarse '
         'ones</h2><span class="mut">Noise space. <span class="ring"></span>first image closer to B than to A</span>'
-        f'</div><div class="mx" style="grid-template-columns:124px repeat({len(cuts)},minmax(62px,1fr))">'
+        f'</div><div class="mx" style="grid-template-columns:134px repeat({len(cuts)},minmax(62px,1fr))">'
         f'<span class="rl">Levels from B</span>{heads}{lines}</div></section>'
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Literal
 
 from app.client import Card, Recipe
@@ -76,9 +77,9 @@ def space_of(recipe: Recipe) -> Space:
 
 
 def thirds(card: Card) -> dict[str, tuple[int, ...]]:
-    """Coarse, middle and fine: the resolutions in three parts, as even as they divide."""
+    """Coarse, middle and fine: the resolutions in three parts, the first of them the largest."""
     count = len(card.groups)
-    ends = [round(count / 3), round(2 * count / 3)] if count > 2 else [1, 1]
+    ends = [ceil(count / 3), ceil(2 * count / 3)] if count > 2 else [1, 1]
     parts = (card.groups[: ends[0]], card.groups[ends[0] : ends[1]], card.groups[ends[1] :])
     levels = [tuple(level for group in part for level in group.levels) for part in parts]
     return dict(zip(("coarse", "middle", "fine"), levels, strict=True))

@@ -75,7 +75,7 @@ def status(card: Card, session: Session, answer: Answer) -> str:
     image = answer.images[min(session.view.image, len(answer.images) - 1)]
     source = answer.recipe["source"]
     first = f"Test image <b>{source['example']}</b>" if "example" in source else f"Seed <b>{image.seed}</b>"
-    took = f"<b>{answer.timing.decode_ms:.1f} ms</b> on {text(answer.provider.upper())}"
+    took = f"<b>{_milliseconds(answer.timing.decode_ms)}</b> on {text(answer.provider.upper())}"
     n = len(answer.images)
     pages = (
         f'<span class="pages"><button type="button" class="mini" {intent("page", by=-1)} title="The {n} seeds before"'
@@ -216,6 +216,10 @@ def _edits(session: Session) -> str:
 
 def name_of(source: dict[str, object]) -> str:
     return "other seeds" if "seeds" in source else name(source)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
 
 
 def _note(session: Session) -> str:

@@ -16,7 +16,7 @@ import gradio as gr
 from pydantic import BaseModel, ConfigDict
 
 from app import header, plots
-from app.client import Client
+from app.client import Card, Client
 from app.explorer import REGIONS, Explorer, Regions
 from app.intents import AnyIntent
 from app.state import Session
@@ -64,25 +64,30 @@ def build(client: Client) -> gr.Blocks:
             seq = now.seq if now else 0
             return {regions[name]: f'<div data-seq="{seq}">{text}</div>' for name, text in found.items()}
 
+        def plotted(now: Session | None) -> tuple[Card, int, str] | None:
+            """What the plot depends on, while it is looked at."""
+            if now is None or now.screen != "explore" or now.view.tab != "bits":
+                return None
+            return explorer.card(now), now.view.level, now.view.theme
+
         async def opened(message: dict[str, Any]) -> dict[Any, Any]:
             now, found = await explorer.open(Message.model_validate(message).query)
             return {session: now, **seen(now, found)}
 
         async def intended(message: dict[str, Any], now: Session | None) -> dict[Any, Any]:
             checked = Message.model_validate(message)
-            now, found = await explorer.show(now, checked.intents, checked.query)
-            return {session: now, **seen(now, found)}
+            after, found = await explorer.show(now, checked.intents, checked.query)
+            figure = {plot: plots.bits(*drawn)} if (drawn := plotted(after)) and drawn != plotted(now) else {}
+            return {session: after, **seen(after, found), **figure}
 
         async def settled(now: Session) -> AsyncIterator[dict[Any, Any]]:
             """Never writes the session, which may be newer by now."""
-            if now.screen == "explore" and now.view.tab == "bits":
-                yield {plot: plots.bits(explorer.card(now), now.view.level, now.view.theme)}
             async for found in explorer.settle(now):
                 yield seen(now, found)
 
         bus.opened(opened, [bus], [session, *regions.values()], **EVENT)
-        bus.intended(intended, [bus, session], [session, *regions.values()], **EVENT)
-        bus.settled(settled, [session], [plot, *regions.values()], **EVENT)
+        bus.intended(intended, [bus, session], [session, plot, *regions.values()], **EVENT)
+        bus.settled(settled, [session], [*regions.values()], **EVENT)
     return blocks
 
 
