@@ -72,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("checkpoint", type=Path, help="a run's folder, or its checkpoint.pt")
     command.add_argument("--name", help="name of the bundle (default: that of the recipe)")
     command.add_argument("--out", type=Path, default=BUNDLES, help=f"folder of the bundles (default: {BUNDLES})")
-    command.add_argument("--metrics", type=Path, help="figures written by `evaluate --out`, for manifest and card")
+    command.add_argument(
+        "--metrics", type=Path, nargs="+", default=[], help="figures written by `evaluate --out`, for manifest and card"
+    )
     command.add_argument("--examples", type=int, default=16, help="test images to put into the bundle")
     command.add_argument("--half", action="store_true", help="store weights as float16; evaluate with --half too")
     command.add_argument("--licence", default="MIT", help="licence of the weights")

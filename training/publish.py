@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from model_zoo.manifest import Imported, Provenance
+from model_zoo.manifest import Imported, Metric, Provenance
 from training.checkpoint import CheckpointError, load_checkpoint
 from training.data.load import load
 from training.export import About, export_bundle
@@ -26,7 +26,7 @@ def export_run(options: argparse.Namespace) -> None:
     """Checkpoint (averaged weights) -> bundle. Raises CheckpointError, DataError, ExportError, BundleError."""
     state = load_checkpoint(options.checkpoint)
     recipe, model = model_from_checkpoint(state)
-    figures = read_figures(options.metrics, state["step"], half=options.half) if options.metrics else None
+    metrics, kl_nats = combine([read_figures(path, state["step"], half=options.half) for path in options.metrics])
     name = options.name or recipe.name
     about = About(
         name=name,
@@ -35,8 +35,8 @@ def export_run(options: argparse.Namespace) -> None:
         licence=options.licence,
         citation=options.citation or openai_vdvae.CITATION,
         provenance=provenance_of(state, recipe),
-        metrics=figures.metrics if figures else (),
-        kl_nats=figures.kl_nats if figures else None,
+        metrics=metrics,
+        kl_nats=kl_nats,
         examples=examples_of(recipe, options.data, options.examples),
     )
     manifest = export_bundle(model, about, options.out / name, half=options.half)
@@ -84,6 +84,16 @@ def read_figures(path: Path, step: int, *, half: bool) -> Figures:
             f"the bundle gets step {step}, averaged weights, half={half}: evaluate again"
         )
     return figures
+
+
+def combine(files: list[Figures]) -> tuple[tuple[Metric, ...], tuple[float, ...] | None]:
+    """Of each estimator the figure over the most images, and the rates by level of the widest evaluation.
+
+    A bound with many samples takes hours, so it is often measured on fewer images than the ELBO.
+    """
+    widest = sorted(files, key=lambda figures: max(metric.images for metric in figures.metrics))
+    metrics = {metric.estimator: metric for figures in widest for metric in figures.metrics}
+    return tuple(metrics.values()), widest[-1].kl_nats if widest else None
 
 
 def examples_of(recipe: Recipe, root: Path, count: int) -> list[tuple[NDArray[np.uint8], str]]:
