@@ -1,0 +1,31 @@
+"""docs/training.md: its commands are understood, and its table of recipes is that of the recipes."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from training.__main__ import parser
+from training.models.vdvae import parse_blocks
+from training.recipe import load_recipe, shipped_recipes
+
+PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^python -m training (.*)$", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| `(vdvae-[a-z0-9-]+)` \|[^|]*\|[^|]*\| (\d+) \|", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_understood(command: str) -> None:
+    options = parser().parse_args(shlex.split(command, comments=True))
+    if hasattr(options, "recipe"):
+        load_recipe(options.recipe, options.set)
+
+
+def test_every_command_is_shown() -> None:
+    assert {command.split()[0] for command in COMMANDS} == {"train", "evaluate", "estimate", "export", "import"}
+
+
+def test_the_table_lists_every_recipe_with_its_number_of_levels() -> None:
+    levels = {name: len(parse_blocks(load_recipe(name).model.dec_blocks)) for name in shipped_recipes()}
+    assert {name: int(count) for name, count in ROWS} == levels
