@@ -18,14 +18,14 @@ from torch import Tensor
 from model_zoo.bundle import Bundle, open_bundle
 from model_zoo.manifest import MANIFEST_NAME, Provenance
 from server.plan import Pass
-from training import export, graphs, latents
+from training import export, graphs, latents, layout
 from training.estimate import estimate
 from training.latents import unpack
 from training.models import vdvae
 from training.models.vdvae import VDVAE
 from training.recipe import Recipe
 
-EXPORTING = (export, graphs, latents, vdvae)  # modules whose code decides what a graph looks like
+EXPORTING = (export, graphs, latents, layout, vdvae)  # modules whose code decides what a graph looks like
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """ONNX Runtime around one bundle: arrays in, arrays out, no web framework.
 
-Threads are explicit and never spin, because spinning pools starve their neighbours on a shared machine. A provider
-that was asked for is checked after the session exists: ONNX Runtime falls back to the CPU without a word.
+Threads are explicit and spin for microseconds only: pools that spin on starve their neighbours on a shared machine,
+and threads that never do lose more time waking up than a small operator takes. A provider that was asked for is
+checked after the session exists: ONNX Runtime falls back to the CPU without a word.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def _session(graph: Path, provider: Provider, threads: int) -> ort.InferenceSess
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL  # a hierarchy is a chain: nothing runs beside it
     options.enable_mem_pattern = False  # batches vary
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Between two operators of a pass, threads wait awake for at most this long; after the pass, they sleep at once.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         session = ort.InferenceSession(graph, options, providers=_providers(provider))
     except Exception as error:  # ONNX Runtime's exceptions have no common base class

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from model_zoo.manifest import DECODER_NAME, ENCODER_NAME, WEIGHTS_NAME
 from training.latents import pack, unpack
+from training.layout import stay_in_blocks
 from training.likelihoods import Likelihood
 from training.models.contract import HierarchicalVAE
 
@@ -90,6 +91,7 @@ def onnx_graph(
     assert program is not None, "the dynamo exporter always returns a program"
     graph = program.model_proto
     _strip(graph)
+    stay_in_blocks(graph)
     for value in (*graph.graph.input, *graph.graph.output):
         if value.type.tensor_type.shape.dim[0].dim_param != "batch":
             raise RuntimeError(f"the exporter fixed the batch of {value.name}; every input and output must follow it")

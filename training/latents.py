@@ -43,6 +43,9 @@ def standard_noise(shapes: Sequence[LatentShape], batch: int, generator: torch.G
 
 
 def choose(mean: Tensor, scale: Tensor, noise: Tensor, given: Tensor, keep: Tensor, temperature: Tensor) -> Tensor:
-    """The latent of one level: `given` where `keep`, else mean + temperature * scale * noise. temperature is [B]."""
-    drawn = mean + temperature[:, None, None, None] * scale * noise
+    """The latent of one level: `given` where `keep`, else mean + temperature * scale * noise.
+
+    All are [B, C, H, W], but the temperature [B, 1, 1, 1].
+    """
+    drawn = mean + temperature * scale * noise
     return torch.where(keep, given, drawn)

@@ -36,7 +36,7 @@ def test_noise_is_a_function_of_the_generator() -> None:
 
 def rule(keep: Tensor, temperature: float) -> Tensor:
     mean, scale, noise, given_ = (torch.full((1, 1, 2, 2), value) for value in (1.0, 2.0, 3.0, -7.0))
-    return choose(mean, scale, noise, given_, keep, torch.tensor([temperature]))
+    return choose(mean, scale, noise, given_, keep, torch.tensor([temperature]).view(1, 1, 1, 1))
 
 
 def test_kept_elements_are_given_and_the_others_drawn() -> None:
@@ -50,5 +50,5 @@ def test_temperature_zero_is_the_mean_of_the_prior() -> None:
 
 def test_temperature_belongs_to_the_image() -> None:
     zeros, ones = torch.zeros(2, 1, 1, 1), torch.ones(2, 1, 1, 1)
-    drawn = choose(zeros, ones, ones, zeros, zeros.bool(), torch.tensor([0.25, 2.0]))
+    drawn = choose(zeros, ones, ones, zeros, zeros.bool(), torch.tensor([0.25, 2.0]).view(2, 1, 1, 1))
     assert drawn.flatten().tolist() == [0.25, 2.0]

@@ -333,11 +333,12 @@ class VDVAE(nn.Module):
         self, noise: list[Tensor], given: list[Tensor], keep: list[Tensor], temperature: Tensor
     ) -> tuple[Tensor, list[PriorLevel]]:
         states = self.decoder.start(temperature.shape[0])
+        temperatures = temperature[:, :, None, None].split(1, dim=1)  # [B, 1, 1, 1] each, by one operator
         levels = []
         for index, block in enumerate(self.decoder.levels):
             x = block.enter(states)
             p, feature = block.p(x)
-            z = choose(p.mean, p.scale, noise[index], given[index], keep[index], temperature[:, index])
+            z = choose(p.mean, p.scale, noise[index], given[index], keep[index], temperatures[index])
             states[block.resolution] = block.leave(x, feature, z)
             levels.append(PriorLevel(z, p))
         return self._to_image(states), levels
