@@ -77,15 +77,16 @@ def effect_pane(card: Card, session: Session, effects: Effects, draws: int) -> s
     """One change map a level, one row a resolution, all on one colour scale."""
     if len(effects) < len(card.levels):
         return f'<div class="pane">{_note(card, None, draws)}{_offer(card, draws)}</div>'
-    top = scale_of(list(effects.values()))
-    rows = []
-    for group in card.groups:
+    note = _note(card, scale_of(list(effects.values())), draws)
+    beside = len(card.groups[0].levels) == 1  # the coarsest row leaves room for the legend
+    rows = [] if beside else [note]
+    for index, group in enumerate(card.groups):
         tiles = "".join(_tile(card, session, effects, level) for level in group.levels)
+        row = f'<div class="fxrow" role="group" aria-label="{html.spoken(group.name)}">{tiles}</div>'
         rows.append(
-            f'<div class="fxg"><div class="fxrow" role="group" aria-label="{html.spoken(group.name)}">'
-            f"{tiles}</div></div>"
+            f'<div class="fxg beside">{row}{note}</div>' if beside and index == 0 else f'<div class="fxg">{row}</div>'
         )
-    return f'<div class="pane">{_note(card, top, draws)}{"".join(rows)}</div>'
+    return f'<div class="pane">{"".join(rows)}</div>'
 
 
 def foot(card: Card, groups: Mapping[str, Effect]) -> str:

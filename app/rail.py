@@ -50,13 +50,16 @@ def folds(card: Card) -> bool:
 
 def _presets(card: Card, session: Session) -> str:
     now = recipes.temperature(session.recipe)
-    buttons = []
-    for name, (label, title) in PRESET_NAMES.items():
-        values = with_locks(PRESETS[name](len(card.levels), session.view.level), now, session.view.locks)
-        buttons.append(
-            f'<button type="button" {intent("preset", name=name)}{html.state("pressed", values == now)}'
-            f' title="{attribute(title)}">{label}</button>'
-        )
+    presets = {
+        name: with_locks(PRESETS[name](len(card.levels), session.view.level), now, session.view.locks)
+        for name in PRESET_NAMES
+    }
+    chosen = next((name for name, values in presets.items() if values == now), None)  # two may be the same
+    buttons = [
+        f'<button type="button" {intent("preset", name=name)}{html.state("pressed", name == chosen)}'
+        f' title="{attribute(title)}">{label}</button>'
+        for name, (label, title) in PRESET_NAMES.items()
+    ]
     return f'<div class="rhead"><div class="seg" role="group" aria-label="Presets">{"".join(buttons)}</div></div>'
 
 

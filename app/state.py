@@ -98,11 +98,15 @@ class Session:
 
 
 def start(card: Card) -> Session:
-    """A new session on a model: a few images of the prior, and the level that carries most bits selected."""
+    """A new session on a model: a few images of the prior, and the busiest of the coarser levels selected.
+
+    The finest resolution is passed over, because there is little or nothing below it to draw again.
+    """
     recipe = recipes.first(card)
     seed = recipes.seed(recipe)
     mix = Mix({"seed": seed}, {"seed": seed + 1}, mixing.QUICK["coarse"](card), recipes.temperature(recipe))
-    busiest = max(card.levels, key=lambda level: level.kl_bits or 0.0).index
+    coarser = [level for level in card.levels if level.group != card.groups[-1].name] or card.levels
+    busiest = max(coarser, key=lambda level: level.kl_bits or 0.0).index
     folded = len(card.levels) > MANY_LEVELS
     names = [card.group_of(busiest).name] if folded else [group.name for group in card.groups]
     return Session(card.id, History(recipe), History(mix), view=View(level=busiest, open=frozenset(names)))
