@@ -73,11 +73,12 @@ def levels(card: Card, mix: Mix) -> str:
     )
     return (
         '<section class="card pad" aria-label="Levels taken from B"><div class="hd"><h2>Levels taken from B</h2>'
-        f'<span class="mut">{_carried(card, mix)}</span></div>'
-        f'<div class="seg" role="group" aria-label="Quick choices">{quick}</div><div class="switches">'
+        f'<span class="mut">{_carried(card, mix)}</span></div><div class="row2">'
+        f'<div class="seg" role="group" aria-label="Quick choices">{quick}</div>'
+        f'<p class="mut"><span class="idle">T {in_words(mix.temperature)}, mean images</span>'
+        '<span class="wait">Computing the mixes</span></p></div><div class="switches">'
         f'<div class="sw15" style="{columns}">{switches}</div><div class="gl" style="{columns}">{groups}</div></div>'
-        f'<p class="cap"><span class="idle">Temperature {in_words(mix.temperature)}, mean images.</span>'
-        f'<span class="wait">Computing the mixes, {len(card.levels)} levels each</span></p></section>'
+        "</section>"
     )
 
 

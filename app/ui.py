@@ -64,28 +64,32 @@ def build(client: Client) -> gr.Blocks:
             seq = now.seq if now else 0
             return {regions[name]: f'<div data-seq="{seq}">{text}</div>' for name, text in found.items()}
 
-        def plotted(now: Session | None) -> tuple[Card, int, str] | None:
+        def looked_at(now: Session | None) -> tuple[Card, int, str] | None:
             """What the plot depends on, while it is looked at."""
             if now is None or now.screen != "explore" or now.view.tab != "bits":
                 return None
             return explorer.card(now), now.view.level, now.view.theme
 
+        def plotted(before: Session | None, after: Session | None) -> dict[Any, Any]:
+            """The plot, if it is looked at and changed."""
+            drawn = looked_at(after)
+            return {plot: plots.bits(*drawn)} if drawn and drawn != looked_at(before) else {}
+
         async def opened(message: dict[str, Any]) -> dict[Any, Any]:
             now, found = await explorer.open(Message.model_validate(message).query)
-            return {session: now, **seen(now, found)}
+            return {session: now, **seen(now, found), **plotted(None, now)}
 
         async def intended(message: dict[str, Any], now: Session | None) -> dict[Any, Any]:
             checked = Message.model_validate(message)
             after, found = await explorer.show(now, checked.intents, checked.query)
-            figure = {plot: plots.bits(*drawn)} if (drawn := plotted(after)) and drawn != plotted(now) else {}
-            return {session: after, **seen(after, found), **figure}
+            return {session: after, **seen(after, found), **plotted(now, after)}
 
         async def settled(now: Session) -> AsyncIterator[dict[Any, Any]]:
             """Never writes the session, which may be newer by now."""
             async for found in explorer.settle(now):
                 yield seen(now, found)
 
-        bus.opened(opened, [bus], [session, *regions.values()], **EVENT)
+        bus.opened(opened, [bus], [session, plot, *regions.values()], **EVENT)
         bus.intended(intended, [bus, session], [session, plot, *regions.values()], **EVENT)
         bus.settled(settled, [session], [*regions.values()], **EVENT)
     return blocks

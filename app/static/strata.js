@@ -320,7 +320,6 @@ window.strata = (() => {
     shift = event.shiftKey;
     const target = event.target;
     if (target.dataset?.levels && event.key in STEPS) railKey(event, target);
-    else if (target.dataset?.number && event.key === "Enter") enter(target);
     else if (target.matches?.("[role=tab]") && event.key.startsWith("Arrow")) nextTab(event, target);
     else if (!isText(target)) shortcut(event);
   });

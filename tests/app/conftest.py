@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,11 +19,21 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 LOCAL = ("http://127.0.0.1:", "data:", "blob:")
 PATIENCE_S = 180.0  # to start; importing Gradio alone takes a while on a busy machine
 ANSWER_MS = 60_000
+
+
+CUT = re.compile("AbortError: signal is aborted|Connection errored out")
+
+
+def pixels(data: str) -> bytes:
+    """The pixels of a PNG in base64."""
+    with Image.open(io.BytesIO(b64decode(data))) as image:
+        return image.tobytes()
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,19 @@ class Screen:
     def this_image(self, sha256: str, image: str = "#shown") -> None:
         expect(self.page.locator(image)).to_have_attribute("data-sha256", sha256, timeout=ANSWER_MS)
         assert self.shown(image) == sha256
+
+    def same_pixels(self, data: str, image: str) -> None:
+        """Waits until the element shows what the PNG in base64 shows. Its bytes differ: they carry another recipe."""
+        deadline = time.monotonic() + ANSWER_MS / 1000
+        while pixels((source := self.page.locator(image).get_attribute("src") or "").partition(",")[2]) != pixels(data):
+            assert time.monotonic() < deadline, f"{image} shows {source}, not {data}"
+            self.page.wait_for_timeout(100)
+
+    def reload(self) -> None:
+        """Reload the page. Gradio complains about every connection that this cuts; those complaints do not count."""
+        before = list(self.complaints)
+        self.page.reload()
+        self.complaints[:] = [*before, *(said for said in self.complaints[len(before) :] if not CUT.search(said))]
 
     def answer(self) -> dict[str, Any]:
         """The server's own answer to the recipe of the page's link."""

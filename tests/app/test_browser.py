@@ -174,21 +174,20 @@ def test_swapping_a_level_between_two_samples(screen: Screen) -> None:
     noise = screen.page.locator("#mix-noise")
     expect(noise).to_be_visible(timeout=ANSWER_MS)
     screen.page.get_by_role("button", name="None").click()
-    expect(screen.page.get_by_label("Level 0 from A")).to_be_visible(timeout=ANSWER_MS)
-    a = screen.sample({"source": {"seed": 1240}})["images"][0]["sha256"]
-    screen.this_image(a, "#mix-noise")
-    screen.this_image(a, "#mix-latent")
-    level = busiest(screen)
+    a, b = (screen.sample({"source": {"seed": seed}})["images"][0]["data"] for seed in (1240, 1241))
+    screen.same_pixels(a, "#mix-noise")
+    screen.same_pixels(a, "#mix-latent")
+    level, nothing = busiest(screen), screen.shown("#mix-noise")
     screen.page.get_by_label(f"Level {level} from A").click()
-    screen.another_image(a, "#mix-noise")
+    screen.another_image(nothing, "#mix-noise")
     edit = {"op": "swap", "levels": [level], "source": {"seed": 1241}, "space": "noise"}
-    swapped = screen.sample({"source": {"seed": 1240}, "edits": [edit]})["images"][0]["sha256"]
-    screen.this_image(swapped, "#mix-noise")
-    assert screen.answer()["images"][0]["sha256"] == swapped
+    swapped = screen.sample({"source": {"seed": 1240}, "edits": [edit]})["images"][0]["data"]
+    assert swapped not in (a, b)
+    screen.same_pixels(swapped, "#mix-noise")
+    screen.this_image(screen.answer()["images"][0]["sha256"], "#mix-noise")
     screen.page.get_by_role("button", name="All", exact=True).click()
-    b = screen.sample({"source": {"seed": 1241}})["images"][0]["sha256"]
-    screen.this_image(b, "#mix-noise")
-    screen.this_image(b, "#mix-latent")
+    screen.same_pixels(b, "#mix-noise")
+    screen.same_pixels(b, "#mix-latent")
 
 
 def test_test_images_can_be_mixed(screen: Screen) -> None:
@@ -198,7 +197,7 @@ def test_test_images_can_be_mixed(screen: Screen) -> None:
     screen.page.locator("#source-b").select_option("1")
     screen.another_image(before, "#mix-latent")
     screen.page.get_by_role("button", name="All", exact=True).click()
-    screen.this_image(screen.sample({"source": {"example": 1}})["images"][0]["sha256"], "#mix-latent")
+    screen.same_pixels(screen.sample({"source": {"example": 1}})["images"][0]["data"], "#mix-latent")
 
 
 def test_a_cell_of_the_matrix_sets_the_cut(screen: Screen) -> None:
@@ -234,7 +233,7 @@ def test_the_link_brings_everything_back(screen: Screen, browser: Browser) -> No
     expect(again.page.get_by_label("Lock level 0", exact=True)).to_have_attribute("aria-pressed", "true")
     expect(again.page.get_by_role("tab", name="Bits")).to_have_attribute("aria-selected", "true")
     assert [again.temperature(i) for i in range(3)] == [screen.temperature(i) for i in range(3)]
-    page.reload()
+    screen.reload()
     screen.this_image(shown)
     elsewhere.close()
 
@@ -247,7 +246,7 @@ def test_the_link_brings_a_mix_back(screen: Screen) -> None:
     page.keyboard.press("Enter")
     screen.another_image(before, "#mix-noise")
     shown = screen.shown("#mix-noise"), screen.shown("#mix-latent")
-    page.reload()
+    screen.reload()
     screen.this_image(shown[0], "#mix-noise")
     screen.this_image(shown[1], "#mix-latent")
     expect(page.locator("#seed-b")).to_have_value("77")
@@ -352,7 +351,7 @@ def test_dark_is_remembered(screen: Screen) -> None:
     screen.page.get_by_label("Switch theme").click()
     dark = screen.page.evaluate(background)
     assert dark != light
-    screen.page.reload()
+    screen.reload()
     expect(screen.page.locator("#shown")).to_be_visible(timeout=ANSWER_MS)
     assert screen.page.evaluate(background) == dark
 
