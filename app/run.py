@@ -147,7 +147,8 @@ def _detail(answer: httpx.Response) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     for stop in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop, signal.default_int_handler)  # stopped in any way, it stops both
+        if signal.getsignal(stop) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(stop, signal.default_int_handler)
     try:
         api_port = free_port(options.api_port, taken=[options.port])
         port = free_port(options.port, taken=[api_port])

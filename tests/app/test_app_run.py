@@ -48,6 +48,7 @@ def announce():
     threading.Timer(1.0, interrupt).start()
     interrupt()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 program, *ports = sys.argv[1:]
 commands = [(sys.executable, "-c", program, port, "200", "") for port in ports]
 run([Service(port, command, f"http://127.0.0.1:{port}/") for port, command in zip(ports, commands)], announce)
