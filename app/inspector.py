@@ -131,10 +131,10 @@ def _cost(card: Card, level: Level) -> str:
     share = 100 * level.kl_bits / card.bits
     ratio = level.kl_bits * len(card.levels) / card.bits
     if ratio > GENEROUS:
-        return f"many bits, {share:.0f} % of all"
+        return f"many bits, {share:.0f}\u00a0% of all"
     if ratio < 1 / GENEROUS:
-        return f"few bits, {share:.1f} % of all"
-    return f"{share:.0f} % of the bits"
+        return f"few bits, {share:.1f}\u00a0% of all"
+    return f"{share:.0f}\u00a0% of the bits"
 
 
 def _note(card: Card, top: float | None, draws: int) -> str:

@@ -12,7 +12,7 @@ from app.mixing import Mix, Source, Space, name
 from app.state import Session
 from app.temperature import in_words
 
-SOURCE, RESULT, TILE = 112, 196, 56
+SOURCE, RESULT, RESULT_NARROW, TILE = 112, 196, 140, 56
 BAR = 92  # height of the busiest level's bar
 
 SPACES: dict[Space, tuple[str, str]] = {
@@ -144,7 +144,7 @@ def _switch(card: Card, mix: Mix, level: int) -> str:
 
 def _result(card: Card, space: Space, image: SampleImage) -> str:
     extra = f'id="mix-{space}" data-sha256="{attribute(image.sha256)}"'
-    return pixels(image.url, card.image, RESULT, f"Mix in {space} space", narrow=168, extra=extra)
+    return pixels(image.url, card.image, RESULT, f"Mix in {space} space", narrow=RESULT_NARROW, extra=extra)
 
 
 def _carried(card: Card, mix: Mix) -> str:

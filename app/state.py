@@ -98,15 +98,15 @@ class Session:
 
 
 def start(card: Card) -> Session:
-    """A new session on a model: a few images of the prior, and the busiest of the coarser levels selected.
+    """A new session on a model: a few images of the prior, and the busiest of the coarse levels selected.
 
-    The finest resolution is passed over, because there is little or nothing below it to draw again.
+    A coarse level has much below it to draw again, so both strips have something to show.
     """
     recipe = recipes.first(card)
     seed = recipes.seed(recipe)
-    mix = Mix({"seed": seed}, {"seed": seed + 1}, mixing.QUICK["coarse"](card), recipes.temperature(recipe))
-    coarser = [level for level in card.levels if level.group != card.groups[-1].name] or card.levels
-    busiest = max(coarser, key=lambda level: level.kl_bits or 0.0).index
+    coarse = mixing.QUICK["coarse"](card)
+    mix = Mix({"seed": seed}, {"seed": seed + 1}, coarse, recipes.temperature(recipe))
+    busiest = max(coarse, key=lambda level: card.levels[level].kl_bits or 0.0)
     folded = len(card.levels) > MANY_LEVELS
     names = [card.group_of(busiest).name] if folded else [group.name for group in card.groups]
     return Session(card.id, History(recipe), History(mix), view=View(level=busiest, open=frozenset(names)))

@@ -30,6 +30,7 @@ window.strata = (() => {
     clearTimeout(retryTimer);
     clearTimeout(settleTimer);
     clearTimeout(waitTimer);
+    document.documentElement.toggleAttribute("data-busy", true);
     waitTimer = setTimeout(() => document.documentElement.toggleAttribute("data-waiting", true), WAIT_MS);
     tell(started ? "intended" : "opened");
   }
@@ -92,6 +93,7 @@ window.strata = (() => {
     if (shows === seq) {
       clearTimeout(waitTimer);
       root.toggleAttribute("data-waiting", false);
+      root.toggleAttribute("data-busy", !started);
       history.replaceState(history.state, "", `?${header.dataset.link}`);
     }
     if (!started) {

@@ -86,7 +86,8 @@ class Screen:
         self.complaints[:] = [*before, *(said for said in self.complaints[len(before) :] if not CUT.search(said))]
 
     def answer(self) -> dict[str, Any]:
-        """The server's own answer to the recipe of the page's link."""
+        """The server's own answer to the recipe of the page's link, once everything that was wanted is shown."""
+        expect(self.page.locator("html:not([data-busy])")).to_be_attached(timeout=ANSWER_MS)
         link = httpx.URL(self.page.url).params
         response = httpx.get(f"{self.site.api}/v1/models/{link['model']}/sample", params={"r": link["r"]}, timeout=60)
         response.raise_for_status()

@@ -240,7 +240,7 @@ def test_the_sentence_follows_from_the_numbers(card: Card, moved: float, words: 
 
 
 def test_before_it_is_measured_the_sentence_speaks_of_bits_only(card: Card) -> None:
-    assert inspector.sentence(card, card.levels[1], None) == "Carries 24 % of the bits."
+    assert inspector.sentence(card, card.levels[1], None) == "Carries 24\u00a0% of the bits."
 
 
 def test_one_map_a_level_on_one_scale(card: Card, session: Session) -> None:

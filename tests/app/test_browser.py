@@ -38,12 +38,10 @@ def test_an_arrow_key_turns_a_temperature_by_a_hundredth(screen: Screen) -> None
     for _ in range(20):
         screen.page.keyboard.press("ArrowLeft")
     assert screen.temperature(level) == "0.80"
-    after = screen.another_image(before)
-    expect(screen.page.locator(".stat")).to_contain_text("0.80", timeout=ANSWER_MS)
+    screen.another_image(before)
     answer = screen.answer()
     assert answer["recipe"]["temperature"][level] == 0.8
-    assert screen.shown() == answer["images"][0]["sha256"]
-    assert after != before
+    screen.this_image(answer["images"][0]["sha256"])
 
 
 @pytest.mark.parametrize(
@@ -63,8 +61,6 @@ def test_a_drag_turns_a_temperature_and_is_one_step(screen: Screen) -> None:
     turned = screen.temperature(level)
     assert turned < "1.00"
     screen.another_image(before)
-    expect(screen.page.locator("[aria-label=Undo]")).to_be_enabled(timeout=ANSWER_MS)
-    screen.page.wait_for_function("document.documentElement.hasAttribute('data-waiting') === false")
     answer = screen.answer()
     assert answer["recipe"]["temperature"][level] == float(turned)
     screen.this_image(answer["images"][0]["sha256"])
