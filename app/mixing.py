@@ -72,10 +72,6 @@ def from_recipe(recipe: Recipe, otherwise: Mix) -> Mix:
     return Mix(a, b, levels, temperature(recipe))
 
 
-def space_of(recipe: Recipe) -> Space:
-    return "latent" if any(edit.get("space") == "latent" for edit in recipe["edits"]) else "noise"
-
-
 def thirds(card: Card) -> dict[str, tuple[int, ...]]:
     """Coarse, middle and fine: the resolutions in three parts, the first of them the largest."""
     count = len(card.groups)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Collection, Sequence
 
 TOP = 1.5
-STEP = 0.01
 KNOTS = ((0.0, 0.0), (0.3, 15.0), (1.1, 88.0), (1.5, 100.0))  # temperature, percent of the track
 TICKS = (0.0, 0.3, 0.5, 0.7, 1.0, 1.5)
 

@@ -113,7 +113,7 @@ def test_a_draw_of_a_strip_is_kept_by_a_click(screen: Screen) -> None:
 
 def test_a_locked_level_stays(screen: Screen) -> None:
     level, before = busiest(screen), screen.shown()
-    screen.page.get_by_label(f"Lock level {level}").click()
+    screen.page.get_by_label(f"Lock level {level}", exact=True).click()
     expect(screen.handle(level)).to_be_disabled(timeout=ANSWER_MS)
     screen.page.get_by_role("button", name="Mean below").click()
     screen.page.get_by_role("button", name="Linear").click()
