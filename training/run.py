@@ -158,23 +158,21 @@ def check_images(recipe: Recipe, shape: tuple[int, ...]) -> None:
 
 def check_same_run(recipe: Recipe, stored: dict[str, Any], run: Path) -> None:
     """Raises RecipeError if the run was begun with another recipe; the number of steps may grow."""
-    wanted = recipe.model_dump(mode="json")
-    stored, wanted = _without_steps(stored), _without_steps(wanted)
-    differing = sorted(
-        f"{section}.{key}" if isinstance(wanted[section], dict) else section
-        for section in wanted
-        for key in (wanted[section] if isinstance(wanted[section], dict) else [section])
-        if (wanted[section].get(key) if isinstance(wanted[section], dict) else wanted[section])
-        != (stored[section].get(key) if isinstance(wanted[section], dict) else stored[section])
-    )
+    wanted, begun = _flat(recipe.model_dump(mode="json")), _flat(stored)
+    free = {f"schedule.{key}" for key in ("steps", "log_every", "save_every", "picture_every")}
+    differing = sorted(key for key in (wanted.keys() | begun.keys()) - free if wanted.get(key) != begun.get(key))
     if differing:
         raise RecipeError(f"{run} was begun with another recipe; these keys differ: {', '.join(differing)}")
 
 
-def _without_steps(recipe: dict[str, Any]) -> dict[str, Any]:
-    bookkeeping = {"steps", "log_every", "save_every", "picture_every"}
-    schedule = {key: value for key, value in recipe["schedule"].items() if key not in bookkeeping}
-    return recipe | {"schedule": schedule}
+def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
+    """{"schedule": {"steps": 1}} -> {"schedule.steps": 1}, as `--set` names the keys."""
+    flat: dict[str, Any] = {}
+    for section, value in recipe.items():
+        flat |= (
+            {f"{section}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {section: value}
+        )
+    return flat
 
 
 class StopSignals:

@@ -13,8 +13,7 @@ from benchmarks.report import Circumstances, circumstances, fill, write
 from benchmarks.subjects import prepare, random_model, sampling_pass
 from benchmarks.timing import Timing, summarise
 from server.engine import Engine
-from training.models.vdvae import VDVAEConfig
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
 FLOPS = {"vdvae-cifar10": 25_000_000_000, "vdvae-mnist": 70_000_000}
@@ -112,20 +111,6 @@ def test_all_three_libraries_multiply_the_same_matrices() -> None:
     numpy, pytorch, onnxruntime = (torch.as_tensor(p[0] if isinstance(p, list) else p) for p in products)
     torch.testing.assert_close(pytorch, numpy, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(onnxruntime, numpy, rtol=1e-4, atol=1e-3)
-
-
-@pytest.fixture
-def tiny() -> Recipe:
-    model = {
-        "width": 16,
-        "custom_width_str": "",
-        "zdim": 2,
-        "enc_blocks": "16x1,16d4,4x1,4d4,1x1",
-        "dec_blocks": "1x1,4m1,16m4",
-    }
-    recipe = load_recipe("vdvae-mnist")
-    values = recipe.model.model_dump() | model
-    return recipe.model_copy(update={"name": "tiny", "model": VDVAEConfig.model_validate(values)})
 
 
 def test_no_weight_of_a_random_model_is_left_at_zero(tiny: Recipe) -> None:

@@ -19,25 +19,11 @@ from benchmarks.process import Outcome, run, stop
 from benchmarks.report import circumstances
 from benchmarks.training_speed import measure
 from training.checkpoint import load_checkpoint
-from training.models.vdvae import VDVAEConfig
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe
 from training.trainer import Trainer, model_from_checkpoint
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def tiny() -> Recipe:
-    recipe = load_recipe("vdvae-mnist", ["schedule.batch_size=2", "schedule.precision=float32"])
-    model = {
-        "width": 16,
-        "custom_width_str": "",
-        "zdim": 2,
-        "enc_blocks": "16x1,16d4,4x1,4d4,1x1",
-        "dec_blocks": "1x1,4m1,16m4",
-    }
-    return recipe.model_copy(update={"model": VDVAEConfig.model_validate(recipe.model.model_dump() | model)})
 
 
 def test_without_a_device_it_says_so_and_leaves_nothing_behind(
