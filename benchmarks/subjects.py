@@ -22,7 +22,8 @@ from training import export, graphs, latents, layout
 from training.estimate import estimate
 from training.latents import unpack
 from training.models import vdvae
-from training.models.vdvae import VDVAE
+from training.models.contract import HierarchicalVAE
+from training.models.families import build
 from training.recipe import Recipe
 
 EXPORTING = (export, graphs, latents, layout, vdvae)  # modules whose code decides what a graph looks like
@@ -33,7 +34,7 @@ class Subject:
     """One model, in PyTorch and as a bundle. `flops` are those of decoding one image."""
 
     name: str
-    model: VDVAE
+    model: HierarchicalVAE
     bundle: Bundle
     flops: int
 
@@ -50,10 +51,10 @@ def prepare(recipe: Recipe, build: Path, say: Callable[[str], object]) -> Subjec
     return Subject(recipe.name, model, open_bundle(folder), estimate(recipe).decoder_flops)
 
 
-def random_model(recipe: Recipe) -> VDVAE:
+def random_model(recipe: Recipe) -> HierarchicalVAE:
     """The network of `recipe` in evaluation mode, with random weights of which none is zero."""
     torch.manual_seed(recipe.seed)
-    model = VDVAE(recipe.model).eval()
+    model = build(recipe.model).eval()
     for parameter in model.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.02)

@@ -19,6 +19,8 @@ def log_ratio(level: PosteriorLevel) -> Tensor:
 
     Its mean over draws is the KL; the KL itself would bias an importance-weighted bound.
     """
+    if not level.analytic:
+        return level.kl
     q, p, z = level.posterior, level.prior, level.z
     from_q = (z - q.mean) * (-q.log_scale).exp()
     from_p = (z - p.mean) * (-p.log_scale).exp()

@@ -20,7 +20,7 @@ from model_zoo import bundle, manifest
 from training import graphs
 from training.latents import LatentShape
 from training.likelihoods import Bernoulli, Likelihood
-from training.models.vdvae import VDVAE
+from training.models.contract import HierarchicalVAE
 
 TOLERANCE = 1e-4  # max|a - b| <= TOLERANCE * max(1, max|b|), float32 on the CPU
 CHECKED_BATCHES = (1, 2, 3)
@@ -45,7 +45,7 @@ class About:
     examples: Sequence[tuple[NDArray[np.uint8], str]] = field(default=())  # image [H, W, C] and its label
 
 
-def export_bundle(model: VDVAE, about: About, target: Path, *, half: bool = False) -> manifest.Manifest:
+def export_bundle(model: HierarchicalVAE, about: About, target: Path, *, half: bool = False) -> manifest.Manifest:
     """Write the bundle of `model` to the folder `target`, complete or not at all.
 
     With `half` the weights of `model` are rounded to float16 in place, and stored so.
@@ -69,7 +69,7 @@ def export_bundle(model: VDVAE, about: About, target: Path, *, half: bool = Fals
     return complete
 
 
-def export_graphs(model: VDVAE, folder: Path, *, half: bool = False) -> None:
+def export_graphs(model: HierarchicalVAE, folder: Path, *, half: bool = False) -> None:
     """Trace `model` and write decoder.onnx, encoder.onnx and weights.bin into `folder`."""
     config, generator = model.config, torch.Generator().manual_seed(0)
     image = (config.image_size, config.image_size, config.image_channels)
@@ -88,7 +88,7 @@ def export_graphs(model: VDVAE, folder: Path, *, half: bool = False) -> None:
     graphs.write_graphs(folder, decoder, encoder, half=half)
 
 
-def check_graphs(model: VDVAE, folder: Path, batches: Sequence[int] = CHECKED_BATCHES) -> None:
+def check_graphs(model: HierarchicalVAE, folder: Path, batches: Sequence[int] = CHECKED_BATCHES) -> None:
     """Compare both graphs in ONNX Runtime with PyTorch at several batch sizes. Raises ExportError."""
     config = model.config
     image = (config.image_size, config.image_size, config.image_channels)
@@ -136,7 +136,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def describe(model: VDVAE, about: About, examples: Sequence[str]) -> dict[str, Any]:
+def describe(model: HierarchicalVAE, about: About, examples: Sequence[str]) -> dict[str, Any]:
     """The manifest as plain values, but for the digests of the files."""
     config = model.config
     return {

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.latents import standard_noise
-from training.models.vdvae import VDVAE
+from training.models.contract import HierarchicalVAE
 
 TEMPERATURES = (1.0, 0.8, 0.6)
 
 
 @torch.no_grad()
-def contact_sheet(model: VDVAE, images: torch.Tensor, seed: int) -> NDArray[np.uint8]:
+def contact_sheet(model: HierarchicalVAE, images: torch.Tensor, seed: int) -> NDArray[np.uint8]:
     """Rows, from above: images [n, H, W, C] uint8, their reconstructions, then samples at each of TEMPERATURES."""
     likelihood, count = model.config.likelihood, len(images)
     generator = torch.Generator(images.device).manual_seed(seed)

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from training.data.config import Data
-from training.models.vdvae import VDVAEConfig
+from training.models.families import Model
 
 
 class RecipeError(Exception):
@@ -64,7 +64,7 @@ class Recipe(Section):
     summary: str = ""
     seed: int = Field(default=0, ge=0)
     data: Data
-    model: VDVAEConfig
+    model: Model
     optimiser: Optimiser
     schedule: Schedule
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from training.checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from training.data.load import load
 from training.hardware import describe_hardware
-from training.models.vdvae import VDVAE
+from training.models.families import build
 from training.pictures import contact_sheet, save_picture
 from training.recipe import Recipe, RecipeError
 from training.trainer import Report, Trainer
@@ -81,7 +81,7 @@ def train(
 
 def draw(trainer: Trainer, images: torch.Tensor, path: Path) -> None:
     """A contact sheet of the averaged weights."""
-    model = VDVAE(trainer.recipe.model).to(trainer.device).eval()
+    model = build(trainer.recipe.model).to(trainer.device).eval()
     model.load_state_dict(trainer.ema)
     save_picture(path, contact_sheet(model, images, trainer.recipe.seed))
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from training.data.batches import Batches
 from training.data.images import Images
 from training.latents import standard_noise
-from training.models.vdvae import VDVAE
+from training.models.contract import HierarchicalVAE
+from training.models.families import build
 from training.objective import Bound, bound
 from training.recipe import Recipe, parse_recipe
 from training.schedule import ema_rate, kl_weight, learning_rate, skip_update
@@ -55,7 +56,7 @@ class Trainer:
         self.recipe, self.device = recipe, device
         self.likelihood = recipe.model.likelihood
         self.dims = math.prod(images.shape[1:])
-        self.model = VDVAE(recipe.model).to(device)
+        self.model = build(recipe.model).to(device)
         if recipe.schedule.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -155,9 +156,9 @@ def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), **arguments, fused=True)  # one kernel, not hundreds of small ones
 
 
-def model_from_checkpoint(state: dict[str, Any], *, ema: bool = True) -> tuple[Recipe, VDVAE]:
+def model_from_checkpoint(state: dict[str, Any], *, ema: bool = True) -> tuple[Recipe, HierarchicalVAE]:
     """The recipe of a checkpoint and its model with averaged (or raw) weights, in evaluation mode."""
     recipe = parse_recipe(state["recipe"], "recipe in the checkpoint")
-    model = VDVAE(recipe.model)
+    model = build(recipe.model)
     model.load_state_dict(state["ema" if ema else "model"])
     return recipe, model.eval()

@@ -12,6 +12,7 @@ from training.models.vdvae import VDVAEConfig
 from training.recipe import Recipe, parse_recipe
 
 MODEL: dict[str, Any] = {
+    "family": "vdvae",
     "image_size": 8,
     "image_channels": 1,
     "width": 8,

@@ -11,11 +11,24 @@ No model draws random numbers: the noise eps is always passed in, one tensor [B,
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple
 
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
 
 from training.latents import LatentShape
+from training.likelihoods import Likelihood
+
+
+class ModelConfig(BaseModel):
+    """What the configuration of every family says; each adds what fixes its network, and its own `family`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: str
+    image_size: int = Field(gt=0)
+    image_channels: Literal[1, 3]
+    likelihood: Likelihood
 
 
 class Normal(NamedTuple):
@@ -41,36 +54,44 @@ class PriorLevel(NamedTuple):
 
 
 class PosteriorLevel(NamedTuple):
-    """One level of a posterior pass. `kl` is element-wise, in nats, [B, C, H, W]."""
+    """One level of a posterior pass. `kl` is element-wise, in nats, [B, C, H, W].
+
+    Where it is not `analytic` it is log q - log p of the latent that was drawn (flows, discrete latents), and
+    `posterior` is the base distribution that the flow starts from.
+    """
 
     z: Tensor
     prior: Normal
     posterior: Normal
     kl: Tensor
+    analytic: bool = True
 
 
-class HierarchicalVAE(Protocol):
+class HierarchicalVAE(nn.Module):
     """A family: its latent shapes from the top, and the two passes."""
 
+    config: ModelConfig
     shapes: list[LatentShape]
+    prior: ClassVar[Literal["normal", "bernoulli"]] = "normal"  # of every level; a bernoulli one has z in {0, 1}
 
     def encode(self, image: Tensor, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
-        """Posterior pass. image [B, C, H, W] in 0..255 -> raw likelihood parameters [B, P, H, W] and the levels.
-
-        The same as `posterior_pass(bottom_up(image), noise)`.
-        """
-        ...
+        """Posterior pass. image [B, C, H, W] in 0..255 -> raw likelihood parameters [B, P, H, W] and the levels."""
+        return self.posterior_pass(self.bottom_up(image), noise)
 
     def bottom_up(self, image: Tensor) -> Activations:
         """The half of `encode` that knows no latents; many samples of one image need it once."""
-        ...
+        raise NotImplementedError
 
     def posterior_pass(self, activations: Activations, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
         """The half of `encode` that draws the latents."""
-        ...
+        raise NotImplementedError
 
     def decode(
         self, noise: list[Tensor], given: list[Tensor], keep: list[Tensor], temperature: Tensor
     ) -> tuple[Tensor, list[PriorLevel]]:
         """Prior pass. keep is bool like the latents, temperature [B, L] -> parameters [B, P, H, W] and the levels."""
-        ...
+        raise NotImplementedError
+
+    def folded(self) -> HierarchicalVAE:
+        """The same function with normalisation folded into the weights: what is exported. In evaluation mode."""
+        return self

@@ -23,13 +23,19 @@ from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.distributions import kl_normal
 from training.latents import LatentShape, choose
-from training.likelihoods import Likelihood
-from training.models.contract import Activations, Normal, PosteriorLevel, PriorLevel
+from training.models.contract import (
+    Activations,
+    HierarchicalVAE,
+    ModelConfig,
+    Normal,
+    PosteriorLevel,
+    PriorLevel,
+)
 
 
 class BlockSpec(NamedTuple):
@@ -57,13 +63,10 @@ def parse_blocks(text: str) -> list[BlockSpec]:
     return blocks
 
 
-class VDVAEConfig(BaseModel):
+class VDVAEConfig(ModelConfig):
     """Everything that fixes the network. Names are those of the published hyper-parameters."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     family: Literal["vdvae"] = "vdvae"
-    image_size: int = Field(gt=0)
     image_channels: Literal[1, 3] = 3
     width: int = Field(gt=0)
     custom_width_str: str = ""  # "resolution:width,..." where it differs from `width`
@@ -76,7 +79,6 @@ class VDVAEConfig(BaseModel):
     patch: int = Field(default=1, gt=0)  # pixels on the side of one position of the finest level
     shift: float  # network input = (value in 0..255 + shift) * scale
     scale: float
-    likelihood: Likelihood
 
     @property
     def finest_resolution(self) -> int:
@@ -298,8 +300,10 @@ class Decoder(nn.Module):
         return self.out_net(x * self.gain + self.bias)
 
 
-class VDVAE(nn.Module):
+class VDVAE(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`."""
+
+    config: VDVAEConfig
 
     def __init__(self, config: VDVAEConfig) -> None:
         super().__init__()
@@ -310,9 +314,6 @@ class VDVAE(nn.Module):
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 module.bias.data.zero_()
         self.shapes = [LatentShape(b.zdim, b.resolution, b.resolution) for b in self.decoder.levels]
-
-    def encode(self, image: Tensor, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
-        return self.posterior_pass(self.bottom_up(image), noise)
 
     def bottom_up(self, image: Tensor) -> Activations:
         return self.encoder(self._to_network(image))
