@@ -43,7 +43,7 @@ class Image(Strict):
 class Likelihood(Strict):
     """How to read the raw parameters of p(x|z), [B, parameters, height, width], that the decoder returns."""
 
-    kind: Literal["bernoulli", "dmol"]
+    kind: Literal["bernoulli", "dmol", "normal"]
     mixtures: int | None = Field(default=None, gt=0)
     bits: int = Field(ge=1, le=8)
     edge_rule: Literal["exact", "reference-vdvae", "reference-nvae"] | None = None
@@ -51,7 +51,7 @@ class Likelihood(Strict):
     @model_validator(mode="after")
     def _check(self) -> Likelihood:
         if (self.kind == "dmol") != (self.mixtures is not None and self.edge_rule is not None):
-            raise ValueError("a dmol likelihood needs mixtures and edge_rule; a bernoulli one has neither")
+            raise ValueError("a dmol likelihood needs mixtures and edge_rule; the others have neither")
         return self
 
 

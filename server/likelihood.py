@@ -1,8 +1,8 @@
 """From the raw parameters of p(x|z) to uint8 images: its mean, or a sample made from explicit uniforms.
 
-Two kinds: Bernoulli, and the mixture of discretised logistics of PixelCNN++ (Salimans et al., 2017,
-arXiv:1701.05517, section 2), in which green depends on red, and blue on both. Parameters are
-[B, P, H, W] float32, images [B, H, W, C] uint8.
+Three kinds: Bernoulli; the mixture of discretised logistics of PixelCNN++ (Salimans et al., 2017, arXiv:1701.05517,
+section 2), in which green depends on red, and blue on both; and NVAE's Gaussian for each channel, discretised.
+Parameters are [B, P, H, W] float32, images [B, H, W, C] uint8.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ REFERENCE_MARGIN = 1e-5  # the published samplers draw their uniforms from [1e-5
 
 
 def uniforms_per_pixel(likelihood: Likelihood, channels: int) -> int:
-    """How many uniforms U a sample takes at each pixel: one a channel, and one a mixture component to choose it."""
-    return channels + (likelihood.mixtures or 0)
+    """How many uniforms U a sample takes at each pixel.
+
+    One a channel, and one a mixture component to choose it; a Gaussian takes two a channel.
+    """
+    return 2 * channels if likelihood.kind == "normal" else channels + (likelihood.mixtures or 0)
 
 
 def mean_image(parameters: NDArray[np.float32], likelihood: Likelihood, channels: int) -> Pixels:
@@ -29,6 +32,8 @@ def mean_image(parameters: NDArray[np.float32], likelihood: Likelihood, channels
     raw = parameters.astype(np.float64)
     if likelihood.kind == "bernoulli":
         return _bytes(_sigmoid(raw) * 255.0)
+    if likelihood.kind == "normal":
+        return _bytes((np.clip(_gaussian(raw)[0], -1.0, 1.0) + 1.0) * 127.5)
     logits, means, _, coefficients = _split(raw, likelihood, channels)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
@@ -42,11 +47,16 @@ def sample_image(
     """A sample of p(x|z). `uniforms` is [B, U, H, W] in (0, 1), U from `uniforms_per_pixel`. -> [B, H, W, C].
 
     Bernoulli: white where u < p. Mixture: the first M uniforms choose a component by the Gumbel-max trick, the
-    others draw each channel by inversion, red first.
+    others draw each channel by inversion, red first. Gaussian: two uniforms a channel become its noise (Box and
+    Muller), and the nearest value is taken.
     """
     raw = parameters.astype(np.float64)
     if likelihood.kind == "bernoulli":
         return _bytes(np.where(uniforms < _sigmoid(raw), 255.0, 0.0))
+    if likelihood.kind == "normal":
+        mean, scale = _gaussian(raw)
+        noise = np.sqrt(-2.0 * np.log(uniforms[:, :channels])) * np.cos(2.0 * np.pi * uniforms[:, channels:])
+        return _bytes((_nearest(mean + scale * noise, 2**likelihood.bits - 1) + 1.0) * 127.5)
     logits, means, log_scales, coefficients = _split(raw, likelihood, channels)
     mixtures = logits.shape[1]
     if likelihood.edge_rule != "exact":
@@ -84,7 +94,7 @@ def _condition(means: Floats, coefficients: Floats, offsets: Floats | None = Non
 
     def fix(channel: int, mean: Floats) -> Floats:
         x = np.clip(mean + offsets[:, channel], -1.0, 1.0)
-        return x if top is None else np.round((x + 1.0) / 2.0 * top) / top * 2.0 - 1.0
+        return x if top is None else _nearest(x, top)
 
     red = fix(0, means[:, 0])
     if means.shape[1] == 1:
@@ -92,6 +102,17 @@ def _condition(means: Floats, coefficients: Floats, offsets: Floats | None = Non
     green = fix(1, means[:, 1] + coefficients[:, 0] * red)
     blue = fix(2, means[:, 2] + coefficients[:, 1] * red + coefficients[:, 2] * green)
     return np.stack([red, green, blue], axis=1)
+
+
+def _gaussian(raw: Floats) -> tuple[Floats, Floats]:
+    """Mean and scale of each channel, [B, C, H, W], softly clamped as NVAE does."""
+    mean, log_scale = np.split(5.0 * np.tanh(raw / 5.0), 2, axis=1)
+    return mean, np.exp(log_scale) + 1e-2
+
+
+def _nearest(x: Floats, top: int) -> Floats:
+    """The nearest of the top + 1 values that an image can have, evenly from -1 to 1."""
+    return np.round((np.clip(x, -1.0, 1.0) + 1.0) / 2.0 * top) / top * 2.0 - 1.0
 
 
 def _sigmoid(x: Floats) -> Floats:

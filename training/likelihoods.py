@@ -51,14 +51,18 @@ class DMOL(BaseModel):
     kind: Literal["dmol"] = "dmol"
     mixtures: int = Field(default=10, gt=0)
     bits: int = Field(default=8, ge=1, le=8)
-    edge_rule: Literal["exact", "reference-vdvae"] = "exact"
+    edge_rule: Literal["exact", "reference-vdvae", "reference-nvae"] = "exact"
 
     def parameters(self, channels: int) -> int:
         return self.mixtures * (1 + channels * (3 if channels == 3 else 2))
 
     def observe(self, image: Tensor) -> Tensor:
-        """uint8 [B, H, W, C] -> float [B, C, H, W] in 0..255: all 8 bits, only the target loses some."""
-        return image.permute(0, 3, 1, 2).float()
+        """uint8 [B, H, W, C] -> float [B, C, H, W] in 0..255: all 8 bits, only the target loses some.
+
+        NVAE's network sees no more than its target: its 2^bits values, spread evenly over 0..255.
+        """
+        pixels = image.permute(0, 3, 1, 2).float()
+        return quantise(pixels, self.bits) if self.edge_rule == "reference-nvae" else pixels
 
     def nats(self, parameters: Tensor, image: Tensor) -> Tensor:
         x = self._target(image)  # [B, C, H, W] in -1..1
@@ -86,8 +90,7 @@ class DMOL(BaseModel):
         if self.edge_rule == "reference-vdvae":  # published 5-bit target: floor to multiples of 8, then the 8-bit scale
             step = 2 ** (8 - self.bits)
             return ((image / step).floor() * step - 127.5) / 127.5
-        value = (image / 2 ** (8 - self.bits)).floor()
-        return 2 * value / (2**self.bits - 1) - 1
+        return quantise(image, self.bits) / 127.5 - 1
 
     def _split(self, parameters: Tensor, channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits [B, M, H, W]; means, log scales, coefficients [B, C, M, H, W] (no coefficients for grey images)."""
@@ -126,8 +129,60 @@ class DMOL(BaseModel):
             scaled = inverse * centred
             density = scaled - log_scales - 2 * F.softplus(scaled) - math.log((2**self.bits - 1) / 2)
             inside = torch.where(mass > 1e-5, mass.clamp(min=1e-12).log(), density)
-            lowest, highest = x < -0.999, x > 0.999
+            lowest, highest = x < -0.999, x > (0.99 if self.edge_rule == "reference-nvae" else 0.999)
         return torch.where(lowest, left, torch.where(highest, right, inside))
 
 
-Likelihood = Annotated[Bernoulli | DMOL, Field(discriminator="kind")]
+class Normal(BaseModel):
+    """A Gaussian for each channel, as in NVAE's `NormalDecoder`, made a distribution over the 2^bits values.
+
+    Raw parameters of a pixel: C means m, then C log scales s; with soft(a) = 5 tanh(a / 5),
+
+        mu = soft(m),    sigma = exp(soft(s)) + 0.01    (Vahdat & Kautz 2020, published code)
+
+    A value has the mass of its bin, half a bin on both sides, the lowest and the highest what lies beyond: it sums to
+    one. (The published code reports the density at the value instead, which no figure in bits compares with.)
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["normal"] = "normal"
+    bits: int = Field(default=8, ge=1, le=8)
+
+    def parameters(self, channels: int) -> int:
+        return 2 * channels
+
+    def observe(self, image: Tensor) -> Tensor:
+        """uint8 [B, H, W, C] -> float [B, C, H, W]: the 2^bits values, spread evenly over 0..255."""
+        return quantise(image.permute(0, 3, 1, 2).float(), self.bits)
+
+    def nats(self, parameters: Tensor, image: Tensor) -> Tensor:
+        mean, scale = self._split(parameters.double())  # bins are thin under a wide Gaussian: float32 would cancel
+        x = quantise(image.double(), self.bits) / 127.5 - 1
+        half_bin = 1 / (2**self.bits - 1)
+        upper, lower = (x + half_bin - mean) / scale, (x - half_bin - mean) / scale
+        up_to, from_on = torch.special.log_ndtr(upper), torch.special.log_ndtr(-lower)
+        # The bin as a difference of two tails, taken on the side of the mean where both are small.
+        left = x < mean
+        larger = torch.where(left, up_to, from_on)
+        smaller = torch.special.log_ndtr(torch.where(left, lower, -upper))
+        inside = larger + torch.log1p(-(smaller - larger).exp())
+        log_p = torch.where(x < -1 + half_bin, up_to, torch.where(x > 1 - half_bin, from_on, inside))
+        return -log_p.sum(dim=(1, 2, 3)).to(parameters.dtype)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """mu within the range, as uint8 [B, H, W, C]."""
+        mean, _ = self._split(parameters)
+        return ((mean.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and sigma on the scale -1..1, [B, C, H, W]."""
+        mean, log_scale = (5 * (raw / 5).tanh() for raw in parameters.chunk(2, dim=1))
+        return mean, log_scale.exp() + 1e-2
+
+
+def quantise(image: Tensor, bits: int) -> Tensor:
+    """0..255 -> the value 255 k / (2^bits - 1) whose k are the first `bits` bits; does not change it twice."""
+    return (image / 2 ** (8 - bits)).floor() * (255 / (2**bits - 1))
+
+
+Likelihood = Annotated[Bernoulli | DMOL | Normal, Field(discriminator="kind")]

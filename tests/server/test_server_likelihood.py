@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -110,6 +111,25 @@ def test_scales_do_not_fall_below_the_published_floor() -> None:
     u = np.array([0.5, 1 - 1e-9]).reshape(1, 2, 1, 1)
     offset = np.exp(-7) * np.log((1 - 1e-9) / 1e-9)
     assert sample_image(raw, u, dmol(1), 1).item() == round((offset + 1) * 127.5)
+
+
+@pytest.mark.parametrize("bits", [3, 8])
+def test_gaussian_samples_have_the_probabilities_of_the_definition(bits: int) -> None:
+    likelihood, count, top = Likelihood(kind="normal", bits=bits), 200_000, 2**bits - 1
+    raw = np.array([0.4, -1.0], np.float32).reshape(1, 2, 1, 1)
+    drawn = sample_image(spread(raw, count), uniforms(likelihood, 1, count), likelihood, 1)
+    gaussian = NormalDist(5 * np.tanh(0.4 / 5), np.exp(5 * np.tanh(-1.0 / 5)) + 0.01)
+    edges = (np.arange(1, top + 1) - 0.5) / top * 2 - 1
+    expected = np.diff([0.0, *map(gaussian.cdf, edges), 1.0])
+    values = np.round(np.arange(top + 1) * 255 / top).astype(int)
+    actual = np.bincount(drawn.reshape(-1), minlength=256)[values] / count
+    assert actual.sum() == pytest.approx(1)
+    np.testing.assert_allclose(actual, expected, atol=4 * np.sqrt(expected.max() / count))
+
+
+def test_the_gaussian_mean_is_its_mean_channel_by_channel() -> None:
+    raw = np.array([-9.0, 0.0, 9.0, 1.0, 1.0, 1.0], np.float32).reshape(1, 6, 1, 1)
+    assert mean_image(raw, Likelihood(kind="normal", bits=8), 3).reshape(-1).tolist() == [0, 128, 255]
 
 
 def test_published_vdvae_samples_are_truncated() -> None:

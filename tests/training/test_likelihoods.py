@@ -1,15 +1,21 @@
 """Likelihoods: `exact` is a distribution, the published edge rules are what they are, means are as expected."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.likelihoods import DMOL, Bernoulli, Likelihood
+from model_zoo import manifest
+from server.likelihood import mean_image
+from training.export import describe_likelihood
+from training.likelihoods import DMOL, Bernoulli, Likelihood, Normal
 
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "nvae"
 MIXTURES = 2
 # Raw parameters far beyond what a network emits: components outside the image's range, needles, and deserts.
 logits, means, log_scales, coefficients = st.floats(-5, 5), st.floats(-3, 3), st.floats(-12, 5), st.floats(-3, 3)
@@ -77,8 +83,8 @@ def one_component(mean: float, log_scale: float) -> Tensor:
     return torch.tensor([0.0, mean, log_scale], dtype=torch.float64).reshape(1, 3, 1, 1)
 
 
-def total_of(bits: int, mean: float, log_scale: float) -> float:
-    likelihood = DMOL(mixtures=1, bits=bits, edge_rule="reference-vdvae")
+def total_of(bits: int, mean: float, log_scale: float, edge_rule: str = "reference-vdvae") -> float:
+    likelihood = DMOL.model_validate({"mixtures": 1, "bits": bits, "edge_rule": edge_rule})
     return probabilities(likelihood, one_component(mean, log_scale), every_value(bits, 1)).sum().item()
 
 
@@ -98,8 +104,47 @@ def test_published_5_bit_rule_does_not_sum_to_one(mean: float) -> None:
     assert probabilities(exact, one_component(mean, 0.0), every_value(5, 1)).sum().item() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("log_scale", [-4.0, -2.0, 0.0])
+def test_nvae_rule_counts_the_upper_tail_twice_at_8_bits_and_is_a_distribution_at_5(log_scale: float) -> None:
+    """254 maps to 0.9922, above the rule's 0.99: it takes the mass of 255 as well."""
+    assert total_of(8, 0.98, log_scale, "reference-nvae") > 1.2
+    assert total_of(5, 0.98, log_scale, "reference-nvae") == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(("name", "bits"), [("cifar10-like", 8), ("celeba64-like", 5)])
+def test_nvae_rule_gives_the_numbers_of_the_published_code(name: str, bits: int) -> None:
+    vectors = reference(name)
+    likelihood = DMOL(mixtures=10, bits=bits, edge_rule="reference-nvae")
+    image = likelihood.observe(torch.from_numpy(vectors["x_uint8"]))
+    nats = likelihood.nats(torch.from_numpy(vectors["posterior_logits"]), image)
+    np.testing.assert_allclose(nats, vectors["recon_loss_nats"], rtol=1e-5)
+
+
+def test_bernoulli_gives_the_numbers_of_the_published_nvae() -> None:
+    """Its images are padded from 28 to 32 pixels, and the loss is over the 28."""
+    vectors = reference("mnist-like")
+    image = torch.from_numpy(vectors["x_uint8"]).permute(0, 2, 3, 1)[:, 2:-2, 2:-2]
+    logits = torch.from_numpy(vectors["posterior_logits"])[:, :, 2:-2, 2:-2]
+    np.testing.assert_allclose(
+        Bernoulli().nats(logits, Bernoulli().observe(image)), vectors["recon_loss_nats"], rtol=1e-5
+    )
+
+
+def reference(name: str) -> dict[str, np.ndarray]:
+    if not REFERENCE.is_dir():
+        pytest.skip("../shared/reference is not beside the repository")
+    return dict(np.load(REFERENCE / f"{name}.npz"))
+
+
+def test_nvae_network_sees_the_five_bits_of_its_target_spread_over_the_range() -> None:
+    image = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
+    observed = DMOL(bits=5, edge_rule="reference-nvae").observe(image)
+    assert torch.allclose(observed.unique(), torch.arange(32) * 255 / 31)
+    assert torch.equal(DMOL(bits=8, edge_rule="reference-nvae").observe(image).flatten(), torch.arange(256.0))
+
+
 def test_five_bits_ignore_the_last_three_of_the_image() -> None:
-    for edge_rule in ("exact", "reference-vdvae"):
+    for edge_rule in ("exact", "reference-vdvae", "reference-nvae"):
         likelihood = DMOL.model_validate({"mixtures": 1, "bits": 5, "edge_rule": edge_rule})
         image = torch.tensor([160.0, 161.0, 167.0]).reshape(3, 1, 1, 1)
         nats = likelihood.nats(one_component(0.2, -3).float().expand(3, -1, -1, -1), image)
@@ -132,7 +177,50 @@ def test_mean_image_of_colour_conditions_each_channel_on_the_means_before_it() -
     assert DMOL(mixtures=1).mean(parameters).flatten().tolist() == expected
 
 
+@pytest.mark.parametrize("bits", range(1, 9))
+@given(st.data())
+def test_normal_sums_to_one_over_all_values(bits: int, draw: st.DataObject) -> None:
+    values = [draw.draw(st.floats(-20, 20)) for _ in range(2)]
+    parameters = torch.tensor(values, dtype=torch.float64).reshape(1, 2, 1, 1)
+    assert probabilities(Normal(bits=bits), parameters, every_value(bits, 1)).sum().item() == pytest.approx(1, abs=1e-9)
+
+
+@given(st.floats(-50, 50), st.floats(-50, 50))
+def test_normal_is_finite_and_so_is_its_gradient_in_float32(mean: float, log_scale: float) -> None:
+    parameters = torch.tensor([mean, log_scale]).reshape(1, 2, 1, 1).requires_grad_()
+    nats = Normal().nats(parameters.expand(256, -1, -1, -1), every_value(8, 1).float())
+    nats.sum().backward()
+    assert parameters.grad is not None
+    assert nats.isfinite().all()
+    assert parameters.grad.isfinite().all()
+
+
+def test_normal_is_the_published_density_times_the_bin_where_bins_are_thin() -> None:
+    parameters = torch.tensor([0.3, -1.0], dtype=torch.float64).reshape(1, 2, 1, 1)
+    mean, scale = 5 * math.tanh(0.06), math.exp(5 * math.tanh(-0.2)) + 0.01
+    x = 2 * 160 / 255 - 1
+    density = torch.distributions.Normal(mean, scale).log_prob(torch.tensor(x, dtype=torch.float64)).item()
+    nats = Normal().nats(parameters, torch.full((1, 1, 1, 1), 160.0, dtype=torch.float64))
+    assert nats.item() == pytest.approx(-density - math.log(2 / 255), abs=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "likelihood",
+    [Bernoulli(), Normal(), DMOL(mixtures=3), DMOL(mixtures=3, edge_rule="reference-nvae")],
+    ids=lambda likelihood: f"{likelihood.kind} {getattr(likelihood, 'edge_rule', '')}".strip(),
+)
+def test_the_server_shows_the_same_mean_image(likelihood: Likelihood, channels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    parameters = torch.randn(2, likelihood.parameters(channels), 4, 4, generator=generator)
+    described = manifest.Likelihood.model_validate(describe_likelihood(likelihood))
+    served = mean_image(parameters.numpy(), described, channels).astype(int)
+    # float32 and float64 may round to different sides
+    assert np.abs(served - likelihood.mean(parameters).numpy().astype(int)).max() <= 1
+
+
 def test_parameters_of_a_pixel() -> None:
+    assert Normal().parameters(3) == 6
     assert DMOL(mixtures=10).parameters(3) == 100
     assert DMOL(mixtures=10).parameters(1) == 30
     assert Bernoulli().parameters(1) == 1
