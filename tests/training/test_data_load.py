@@ -97,6 +97,27 @@ def test_a_split_that_is_not_there_says_how_to_have_it(root: Path, split: Split)
         load(npy_data(), split, root)
 
 
+def test_shrink_takes_the_nearest_mean_of_each_square(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), np.uint8)
+    np.save(tmp_path / "train.npy", images)
+    loaded = load(npy_data(shrink=2), "train", tmp_path).images
+    assert loaded.shape == (3, 2, 3, 3)
+    means = images.astype(float).reshape(3, 2, 2, 3, 2, 3).mean(axis=(2, 4))
+    assert np.abs(loaded[:] - means).max() <= 0.5
+    assert loaded[1:2].shape == (1, 2, 3, 3)  # also when only some are read
+
+
+def test_shrink_comes_before_the_quantisation(tmp_path: Path) -> None:
+    square = np.array([[7, 9], [7, 9]], np.uint8)  # the mean keeps the bit that two of the pixels do not have
+    np.save(tmp_path / "train.npy", square[None, :, :, None])
+    assert load(npy_data(shrink=2, bits=5), "train", tmp_path).images[:].tolist() == [[[[8]]]]
+
+
+def test_shrink_must_divide_the_size(root: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.shrink is 3, which does not divide images of 4x4"):
+        load(npy_data(shrink=3), "train", root)
+
+
 @pytest.mark.parametrize(("bits", "value"), [(8, 219), (5, 216), (1, 128)])
 def test_bits_keep_the_upper_ones(tmp_path: Path, bits: int, value: int) -> None:
     np.save(tmp_path / "train.npy", np.full((2, 4, 4, 3), 219, np.uint8))

@@ -53,6 +53,12 @@ class Data(BaseModel):
         description="dynamic: a pixel is white with probability value/255, drawn anew at each access; "
         "threshold: white from 128 on",
     )
+    shrink: int = Field(
+        default=1,
+        ge=1,
+        description="each square of shrink x shrink pixels becomes one, its mean rounded to the nearest value, before "
+        "anything else is done to the images: 2 makes 14x14 of MNIST's 28x28. image_size is that of before",
+    )
     bits: int = Field(
         default=8,
         ge=1,

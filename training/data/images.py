@@ -30,22 +30,41 @@ Images = NDArray[np.uint8] | LazyImages
 
 @dataclass(frozen=True)
 class Rows:
-    """The images `index` of others, quantised to `bits`, read only when indexed: a memory map stays on disk."""
+    """The images `index` of others, shrunk and quantised to `bits`, read only when indexed: a memory map stays on disk.
+
+    Raises DataError if `shrink` does not divide their size.
+    """
 
     images: Images  # [N, H, W, C]
     index: NDArray[np.intp]  # [n], rows of `images`
     bits: int = 8
+    shrink: int = 1
+
+    def __post_init__(self) -> None:
+        height, width = self.images.shape[1:3]
+        if height % self.shrink or width % self.shrink:
+            raise DataError(f"data.shrink is {self.shrink}, which does not divide images of {height}x{width}.")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.index), *self.images.shape[1:])
+        _, height, width, channels = self.images.shape
+        return (len(self.index), height // self.shrink, width // self.shrink, channels)
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, key: slice | NDArray[np.intp]) -> NDArray[np.uint8]:
         chosen = np.asarray(self.images[self.index[key]])
+        chosen = shrunk(chosen, self.shrink) if self.shrink > 1 else chosen
         return chosen if self.bits == 8 else chosen & np.uint8(256 - (1 << (8 - self.bits)))
+
+
+def shrunk(images: NDArray[np.uint8], by: int) -> NDArray[np.uint8]:
+    """The mean of each square of `by` x `by` pixels, to the nearest: [n, H, W, C] -> [n, H / by, W / by, C]."""
+    count, height, width, channels = images.shape
+    squares = images.reshape(count, height // by, by, width // by, by, channels)
+    area = by * by
+    return ((squares.sum(axis=(2, 4), dtype=np.uint32) + area // 2) // area).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def load(data: Data, split: Split, root: Path) -> ImageSet:
     """The images of `split`, uint8 [n, H, W, C], of the files under `root / data.path`.
 
     Splits never overlap, with the one exception that `Data.test_images` explains. Neither flips nor binarisation
-    happen here, they belong to the batches; the quantisation of `data.bits` does.
+    happen here, they belong to the batches; `data.shrink` and the quantisation of `data.bits` do.
     Raises DataError if a file is missing or damaged, or holds images other than `data` says.
     """
     own_test_files = data.format in ("idx", "cifar10") or data.test is not None
@@ -34,7 +34,7 @@ def load(data: Data, split: Split, root: Path) -> ImageSet:
     if len(index) == 0:
         key = "data.validation" if split == "validation" else "data.test, data.test_images or data.validation"
         raise DataError(f"{data.name} has no {split} images: set {key} in the recipe.")
-    rows = Rows(files.images, index, data.bits)
+    rows = Rows(files.images, index, data.bits, data.shrink)
     return ImageSet(
         images=rows[:] if type(files.images) is np.ndarray else rows,
         labels=None if files.labels is None else files.labels[index],
