@@ -17,14 +17,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode  # as torch's own documentation imports it
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.latents import LatentShape
-from training.models.vdvae import VDVAE
+from training.models.contract import HierarchicalVAE
+from training.models.families import build
 from training.objective import bound
 from training.recipe import Recipe
 
 FLOAT = 4  # bytes
+WORKING_TENSORS = 6  # as large as the largest: a bottleneck reads one, writes one, and holds states meanwhile
 GRAPHS = 1_000_000  # bytes of a bundle's two graphs without weights, manifest and examples, roughly
 
 
@@ -64,39 +68,40 @@ class Estimate(NamedTuple):
 def estimate(recipe: Recipe) -> Estimate:
     """The costs of training the model of `recipe`, and of decoding with it."""
     with FakeTensorMode():
-        model = VDVAE(recipe.model)
-        with FlopCounterMode(display=False) as decoding:
-            _decode(model, 1)
+        model = build(recipe.model)
+        with FlopCounterMode(display=False) as decoding, LargestTensor() as largest:
+            output = _decode(model.eval(), 1)
+        output.sum().backward()
+        read = [parameter.numel() for parameter in model.parameters() if parameter.grad is not None]
+        model.train()
         with FlopCounterMode(display=False) as training:
-            one = _saved_bytes(model, lambda: _step(model, recipe, 1))
-        two = _saved_bytes(model, lambda: _step(model, recipe, 2))
-    parameters = {name: parameter.numel() for name, parameter in model.named_parameters()}
+            two = _saved_bytes(model, lambda: _step(model, recipe, 2))  # batch norm has no use for one image
+        three = _saved_bytes(model, lambda: _step(model, recipe, 3))
     return Estimate(
-        parameters=sum(parameters.values()),
-        decoder_parameters=sum(
-            count for name, count in parameters.items() if name.startswith("decoder.") and ".enc." not in name
-        ),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        decoder_parameters=sum(read),
         shapes=model.shapes,
-        step_flops=training.get_total_flops(),
+        step_flops=training.get_total_flops() // 2,
         decoder_flops=decoding.get_total_flops(),
-        activations=two - one,
-        casts=2 * one - two,
+        activations=three - two,
+        casts=3 * two - 2 * three,
         batch_size=recipe.schedule.batch_size,
         steps=recipe.schedule.steps,
-        decoder_working_set=_decoder_working_set(model),
+        decoder_working_set=_packed(model) + WORKING_TENSORS * largest.nbytes,
     )
 
 
-def _latents(model: VDVAE, batch: int) -> list[Tensor]:
+def _latents(model: HierarchicalVAE, batch: int) -> list[Tensor]:
     return [torch.zeros(batch, *shape) for shape in model.shapes]
 
 
-def _decode(model: VDVAE, batch: int) -> None:
+def _decode(model: HierarchicalVAE, batch: int) -> Tensor:
     zeros = _latents(model, batch)
-    model.decode(zeros, zeros, [z.bool() for z in zeros], torch.ones(batch, len(zeros)))
+    parameters, _ = model.decode(zeros, zeros, [z.bool() for z in zeros], torch.ones(batch, len(zeros)))
+    return parameters
 
 
-def _step(model: VDVAE, recipe: Recipe, batch: int) -> None:
+def _step(model: HierarchicalVAE, recipe: Recipe, batch: int) -> None:
     """The objective of `training.trainer` and its gradient."""
     config = recipe.model
     image = torch.zeros(batch, config.image_channels, config.image_size, config.image_size)
@@ -105,7 +110,7 @@ def _step(model: VDVAE, recipe: Recipe, batch: int) -> None:
     terms.nats.mean().backward()
 
 
-def _saved_bytes(model: VDVAE, run: Callable[[], None]) -> int:
+def _saved_bytes(model: HierarchicalVAE, run: Callable[[], None]) -> int:
     """Bytes that autograd keeps for the backward pass of `run`: every storage once, the weights themselves not."""
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     saved: dict[int, Any] = {}  # keeps the storages alive, so that an address means one storage
@@ -121,18 +126,22 @@ def _saved_bytes(model: VDVAE, run: Callable[[], None]) -> int:
     return sum(storage.nbytes() for storage in saved.values())
 
 
-def _decoder_working_set(model: VDVAE) -> int:
-    """Bytes of one image in a prior pass beside the weights.
+def _packed(model: HierarchicalVAE) -> int:
+    """Bytes of one image's inputs and outputs of the decoder: noise, given, keep; latents, mean, scale."""
+    return sum(shape.size for shape in model.shapes) * (5 * FLOAT + 1)
 
-    Inputs and outputs (noise, given, keep; latents, mean, scale), the state of every resolution, and four tensors
-    as large as the largest that a level makes: a bottleneck reads one, writes one, and holds two states meanwhile.
-    """
-    config = model.config
-    packed = sum(shape.size for shape in model.shapes) * (5 * FLOAT + 1)
-    pixels = config.likelihood.parameters(config.image_channels) * config.image_size**2
-    states = sum(width * r * r for r, width in config.widths.items())
-    largest = max((width + 2 * config.zdim) * r * r for r, width in config.widths.items())
-    return packed + FLOAT * (pixels + states + 4 * largest)
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the size in bytes of the largest tensor that any operator returns."""
+
+    nbytes = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self.nbytes = max(self.nbytes, tensor.nbytes)
+        return result
 
 
 def describe(recipe: Recipe, found: Estimate) -> str:

@@ -1,7 +1,7 @@
 """Training recipes: short YAML files, checked before anything runs.
 
-A recipe has four sections (data, model, optimiser, schedule) and a seed. `--set schedule.steps=100` overrides one
-value. Unknown keys are errors that name the key.
+A recipe has the sections data, model, objective (where it differs from the plain ELBO), optimiser and schedule, and a
+seed. `--set schedule.steps=100` overrides one value. Unknown keys are errors that name the key.
 """
 
 from __future__ import annotations
@@ -26,8 +26,20 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Objective(Section):
+    """What is minimised: the negative ELBO, and what helps deep hierarchies to train."""
+
+    unit: Literal["nats/dim", "nats/image"] = (
+        "nats/dim"  # VDVAE's and NVAE's; it scales gradients, clip_norm, skip_norm
+    )
+    free_bits: float = Field(default=0, ge=0)  # nats: a level's rate below this costs nothing (Kingma et al. 2016)
+    balance_kl: bool = False  # during KL warm-up, levels that say little pay less (Vahdat & Kautz 2020)
+    norm_penalty: float = Field(default=0, ge=0)  # weight of the spectral and batch-norm penalties (the same)
+    norm_penalty_start: float | None = Field(default=None, gt=0)  # its weight at first, annealed during KL warm-up
+
+
 class Optimiser(Section):
-    """Gradient steps on the negative ELBO in nats/dim, the unit of the published code."""
+    """How gradient steps on the objective are made."""
 
     name: Literal["adamw", "adamax"] = "adamw"
     lr: float = Field(gt=0)
@@ -65,6 +77,7 @@ class Recipe(Section):
     seed: int = Field(default=0, ge=0)
     data: Data
     model: Model
+    objective: Objective = Objective()
     optimiser: Optimiser
     schedule: Schedule
 

@@ -20,7 +20,7 @@ from training.data.images import Images
 from training.latents import standard_noise
 from training.models.contract import HierarchicalVAE
 from training.models.families import build
-from training.objective import Bound, bound
+from training.objective import Bound, bound, weighted_rate
 from training.recipe import Recipe, parse_recipe
 from training.schedule import ema_rate, kl_weight, learning_rate, skip_update
 
@@ -56,6 +56,7 @@ class Trainer:
         self.recipe, self.device = recipe, device
         self.likelihood = recipe.model.likelihood
         self.dims = math.prod(images.shape[1:])
+        self.unit = self.dims if recipe.objective.unit == "nats/dim" else 1
         self.model = build(recipe.model).to(device)
         if recipe.schedule.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -72,7 +73,8 @@ class Trainer:
 
     def _objective(self, image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
         terms, _ = bound(self.model, self.likelihood, image, noise)
-        return (terms.distortion + weight * terms.rate).mean() / self.dims, terms
+        rate = weighted_rate(terms.rates, weight, self.recipe.objective, self.model.shapes)
+        return (terms.distortion + rate).mean() / self.unit, terms
 
     def step(self) -> Report:
         """One update. Raises DivergenceError after many non-finite losses in a row."""
@@ -111,8 +113,11 @@ class Trainer:
     def _average(self) -> None:
         """ema <- rate * ema + (1 - rate) * weights, after every update that was made."""
         rate = ema_rate(self.updates, self.recipe.schedule.ema)
-        current = list(self.model.state_dict().values())
-        torch._foreach_lerp_(list(self.ema.values()), current, 1 - rate)
+        current = self.model.state_dict()
+        numbers = [name for name, tensor in current.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([self.ema[name] for name in numbers], [current[name] for name in numbers], 1 - rate)
+        for name in current.keys() - set(numbers):  # counters of batch norm
+            self.ema[name].copy_(current[name])
         self.updates += 1
 
     def remaining(self) -> Iterator[int]:

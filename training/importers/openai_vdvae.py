@@ -57,7 +57,9 @@ class Configuration(BaseModel):
 def read_config(name_or_path: str) -> VDVAEConfig:
     """One of NAMES, or the path of a JSON file with `hparams`, `data_shift`, `data_scale`. Raises WeightsError."""
     if name_or_path in NAMES:
-        return load_recipe(f"vdvae-{name_or_path}").model
+        config = load_recipe(f"vdvae-{name_or_path}").model
+        assert isinstance(config, VDVAEConfig), "the shipped recipe of that name is one"
+        return config
     path = Path(name_or_path)
     if not path.is_file():
         raise WeightsError(f"no configuration '{name_or_path}': give one of {', '.join(NAMES)}, or a .json file")

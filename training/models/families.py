@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from training.models.contract import HierarchicalVAE
+from training.models.ladder_dense import DenseLadder, DenseLadderConfig
 from training.models.vdvae import VDVAE, VDVAEConfig
 
-Model = VDVAEConfig
+Model = Annotated[VDVAEConfig | DenseLadderConfig, Field(discriminator="family")]
 
 
 def build(config: Model) -> HierarchicalVAE:
     """A network with fresh weights, drawn from torch's global generator."""
-    return VDVAE(config)
+    match config:
+        case VDVAEConfig():
+            return VDVAE(config)
+        case DenseLadderConfig():
+            return DenseLadder(config)
