@@ -6,11 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from training.models.autoregressive import Autoregressive, AutoregressiveConfig
 from training.models.contract import HierarchicalVAE
+from training.models.ladder_conv import ConvLadder, ConvLadderConfig
 from training.models.ladder_dense import DenseLadder, DenseLadderConfig
 from training.models.vdvae import VDVAE, VDVAEConfig
 
-Model = Annotated[VDVAEConfig | DenseLadderConfig, Field(discriminator="family")]
+Ladder = Annotated[DenseLadderConfig | ConvLadderConfig, Field(discriminator="network")]
+Model = Annotated[VDVAEConfig | Ladder | AutoregressiveConfig, Field(discriminator="family")]
 
 
 def build(config: Model) -> HierarchicalVAE:
@@ -20,3 +23,7 @@ def build(config: Model) -> HierarchicalVAE:
             return VDVAE(config)
         case DenseLadderConfig():
             return DenseLadder(config)
+        case ConvLadderConfig():
+            return ConvLadder(config)
+        case AutoregressiveConfig():
+            return Autoregressive(config)
