@@ -107,13 +107,14 @@ def _difference(path: Path, file: File) -> str | None:
     return None if digest == file.sha256 else f"SHA-256 {digest} instead of {file.sha256}"
 
 
-def _bar(file: File) -> Progress:
-    bar = tqdm(total=file.size, unit="B", unit_scale=True, desc=Path(file.path).name)
+def bar(file: File) -> Progress:
+    """A progress bar on stderr."""
+    shown = tqdm(total=file.size, unit="B", unit_scale=True, desc=Path(file.path).name)
 
     def show(done: int) -> None:
-        bar.update(done - bar.n)
+        shown.update(done - shown.n)
         if done == file.size:
-            bar.close()
+            shown.close()
 
     return show
 
@@ -128,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     source = SOURCES[options.name]
     try:
-        download(source, options.root, _bar)
+        download(source, options.root, bar)
     except (DataError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)  # below the progress bar
         return 1
