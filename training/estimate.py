@@ -69,7 +69,7 @@ def estimate(recipe: Recipe) -> Estimate:
     """The costs of training the model of `recipe`, and of decoding with it."""
     with FakeTensorMode():
         model = build(recipe.model)
-        with FlopCounterMode(display=False) as decoding, LargestTensor() as largest:
+        with FlopCounterMode(display=False) as decoding, LargestTensor(model) as largest:
             output = _decode(model.eval(), 1)
         output.sum().backward()
         read = [parameter.numel() for parameter in model.parameters() if parameter.grad is not None]
@@ -132,14 +132,17 @@ def _packed(model: HierarchicalVAE) -> int:
 
 
 class LargestTensor(TorchDispatchMode):
-    """Notes the size in bytes of the largest tensor that any operator returns."""
+    """Notes the size in bytes of the largest tensor that any operator makes; views of the weights are none."""
 
-    nbytes = 0
+    def __init__(self, model: HierarchicalVAE) -> None:
+        super().__init__()
+        self.weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+        self.nbytes = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self.weights:
                 self.nbytes = max(self.nbytes, tensor.nbytes)
         return result
 

@@ -48,10 +48,10 @@ class About:
 def export_bundle(model: HierarchicalVAE, about: About, target: Path, *, half: bool = False) -> manifest.Manifest:
     """Write the bundle of `model` to the folder `target`, complete or not at all.
 
-    With `half` the weights of `model` are rounded to float16 in place, and stored so.
+    Normalisation is folded into the weights first. With `half` they are then rounded to float16, and stored so.
     Raises ExportError if a graph disagrees with PyTorch, BundleError if the bundle cannot be published.
     """
-    model = model.eval()
+    model = model.eval().folded()
     if half:
         graphs.round_to_half(model)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,7 @@ def evaluate_run(options: argparse.Namespace) -> None:
     """Checkpoint -> figures on standard output, and in the file `--out`. Raises CheckpointError, DataError."""
     state = load_checkpoint(options.checkpoint)
     recipe, model = model_from_checkpoint(state, ema=not options.raw_weights)
+    model = model.folded()  # what is exported is what is measured
     if options.half:
         round_to_half(model)
     images = load(recipe.data, options.split, options.data).images

@@ -165,6 +165,6 @@ def _make_external(tensor: onnx.TensorProto, offset: int, length: int) -> None:
 
 def round_to_half(module: nn.Module) -> None:
     """Round the weights that `write_graphs(half=True)` stores in float16, so that figures are those of the bundle."""
-    for parameter in module.parameters():
-        if parameter.nbytes >= EXTERNAL_FROM:
-            parameter.data = parameter.data.half().float()
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.dtype == torch.float32 and tensor.nbytes >= EXTERNAL_FROM:
+            tensor.data = tensor.data.half().float()
