@@ -10,10 +10,11 @@ from training.models.autoregressive import Autoregressive, AutoregressiveConfig
 from training.models.contract import HierarchicalVAE
 from training.models.ladder_conv import ConvLadder, ConvLadderConfig
 from training.models.ladder_dense import DenseLadder, DenseLadderConfig
+from training.models.nvae import NVAE, NVAEConfig
 from training.models.vdvae import VDVAE, VDVAEConfig
 
 Ladder = Annotated[DenseLadderConfig | ConvLadderConfig, Field(discriminator="network")]
-Model = Annotated[VDVAEConfig | Ladder | AutoregressiveConfig, Field(discriminator="family")]
+Model = Annotated[VDVAEConfig | NVAEConfig | Ladder | AutoregressiveConfig, Field(discriminator="family")]
 
 
 def build(config: Model) -> HierarchicalVAE:
@@ -21,6 +22,8 @@ def build(config: Model) -> HierarchicalVAE:
     match config:
         case VDVAEConfig():
             return VDVAE(config)
+        case NVAEConfig():
+            return NVAE(config)
         case DenseLadderConfig():
             return DenseLadder(config)
         case ConvLadderConfig():

@@ -11,7 +11,8 @@ N maps raw numbers (m, s) to a Gaussian of mean 5 tanh(m/5) and scale exp(5 tanh
 raw prior is zero, so its scale is 1.01.
 
 Channels double with each halving of the resolution. Names of the configuration, and those of the modules, are the
-published ones. Beyond the published model, `pad` fits small images: black around them, cropped from the output.
+published ones. Beyond the published model, `pad` and `patch` fit small grey images, as in `training.models.vdvae`: pixels
+are padded with black, then each patch x patch square becomes channels.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class NVAEConfig(ModelConfig):
     family: Literal["nvae"] = "nvae"
     image_channels: Literal[1, 3] = 3
     pad: int = Field(default=0, ge=0)  # black pixels added on each side
+    patch: int = Field(default=1, gt=0)  # pixels on the side of one position of the stem
     num_latent_scales: int = Field(gt=0)
     num_groups_per_scale: int = Field(gt=0)  # at the finest scale
     num_latent_per_group: int = Field(default=20, gt=0)  # channels of a level
@@ -72,6 +74,11 @@ class NVAEConfig(ModelConfig):
     res_dist: bool = True  # the posterior is predicted relative to the prior
 
     @property
+    def halvings(self) -> int:
+        """From the stem to the coarsest scale."""
+        return self.num_preprocess_blocks + self.num_latent_scales - 1
+
+    @property
     def groups(self) -> list[int]:
         """Groups of each scale, coarsest first."""
         finest_first = [self.num_groups_per_scale]
@@ -87,12 +94,12 @@ class NVAEConfig(ModelConfig):
                 f"num_postprocess_blocks {self.num_postprocess_blocks} must equal num_preprocess_blocks "
                 f"{self.num_preprocess_blocks}: what is halved on the way up is doubled on the way down"
             )
-        padded, halvings = self.image_size + 2 * self.pad, self.num_preprocess_blocks + self.num_latent_scales - 1
-        if padded % 2**halvings:
+        padded, unit = self.image_size + 2 * self.pad, self.patch * 2**self.halvings
+        if padded % unit:
             raise ValueError(
-                f"image_size {self.image_size} + 2 * pad {self.pad} is no multiple of {2**halvings}, but "
-                f"num_preprocess_blocks {self.num_preprocess_blocks} and num_latent_scales {self.num_latent_scales} "
-                f"halve it {halvings} times"
+                f"image_size {self.image_size} + 2 * pad {self.pad} is no multiple of {unit}: patch {self.patch} and "
+                f"{self.halvings} halvings (num_preprocess_blocks {self.num_preprocess_blocks}, "
+                f"num_latent_scales {self.num_latent_scales})"
             )
         if sum(self.groups) == 1:
             raise ValueError("one group in one scale is no hierarchy; raise num_latent_scales or num_groups_per_scale")
@@ -108,10 +115,10 @@ class NVAE(HierarchicalVAE):
         super().__init__()
         self.config = config
         enc, dec, latents = config.num_channels_enc, config.num_channels_dec, config.num_latent_per_group
-        top = 2 ** (config.num_preprocess_blocks + config.num_latent_scales - 1)  # times the channels, of the coarsest
-        size = (config.image_size + 2 * config.pad) // top
+        top = 2**config.halvings  # how many times the channels of the stem the coarsest scale has
+        size = (config.image_size + 2 * config.pad) // (config.patch * top)
         self.prior_ftr0 = nn.Parameter(torch.rand(top * dec, size, size))  # h, the state that the decoder starts from
-        self.stem = WNConv2d(config.image_channels, enc, 3)
+        self.stem = WNConv2d(config.image_channels * config.patch**2, enc, 3)
         self.pre_process = self._pre_process()
         self.enc_tower = self._enc_tower()
         self.enc0 = nn.Sequential(nn.ELU(), WNConv2d(top * enc, top * enc, 1), nn.ELU())
@@ -128,7 +135,7 @@ class NVAE(HierarchicalVAE):
                 self.shapes.append(LatentShape(latents, size << scale, size << scale))
         self.dec_tower = self._dec_tower()
         self.post_process = self._post_process()
-        parameters = config.likelihood.parameters(config.image_channels)
+        parameters = config.likelihood.parameters(config.image_channels) * config.patch**2
         self.image_conditional = nn.Sequential(nn.ELU(), WNConv2d(dec, parameters, 3))
 
     def _pre_process(self) -> nn.ModuleList:
@@ -162,7 +169,7 @@ class NVAE(HierarchicalVAE):
         options = {"expansion": DECODER_EXPANSION, "use_se": config.use_se}
         for scale, groups in enumerate(config.groups):
             finest = scale == config.num_latent_scales - 1
-            channels = config.num_channels_dec << (config.num_preprocess_blocks + config.num_latent_scales - 1 - scale)
+            channels = config.num_channels_dec << (config.halvings - scale)
             for group in range(groups):
                 cells = 0 if scale == group == 0 else config.num_cell_per_cond_dec
                 tower.extend(DecoderCell(channels, channels, **options) for _ in range(cells))
@@ -249,6 +256,7 @@ class NVAE(HierarchicalVAE):
         for cell in self.post_process:
             x = cell(x)
         x = self.image_conditional(x).float()
+        x = F.pixel_shuffle(x, self.config.patch) if self.config.patch > 1 else x
         pad = self.config.pad
         return x[:, :, pad:-pad, pad:-pad] if pad else x
 
@@ -269,12 +277,10 @@ class NVAE(HierarchicalVAE):
         return PosteriorLevel(z, p, q, log_normal(base, q) - log_normal(z, p), analytic=False)
 
     def _to_network(self, image: Tensor) -> Tensor:
-        """[B, C, H, W] in 0..255 -> -1..1, padded with black; as many bits as the likelihood explains."""
+        """[B, C, H, W] in 0..255, of as many bits as the likelihood observes -> [B, C * patch^2, R, R] in -1..1."""
         x = F.pad(image, (self.config.pad,) * 4) if self.config.pad else image
-        bits = getattr(self.config.likelihood, "bits", 8)
-        if bits < 8:
-            return 2 * (x / 2 ** (8 - bits)).floor() / (2**bits - 1) - 1
-        return 2 * x / 255 - 1
+        x = 2 * x / 255 - 1
+        return F.pixel_unshuffle(x, self.config.patch) if self.config.patch > 1 else x
 
 
 def soft_clamp(mean: Tensor, log_scale: Tensor) -> Normal:

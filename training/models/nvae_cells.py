@@ -72,7 +72,7 @@ class AffineSwish(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a function of all channels' means (Hu et al. 2018)."""
+    """A gate [B, C, 1, 1] for each channel, from all channels' means (Hu et al. 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class SqueezeExcitation(nn.Module):
         self.se = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.se(x.mean(dim=(2, 3)))[:, :, None, None]
+        return self.se(x.mean(dim=(2, 3)))[:, :, None, None]
 
 
 class FactorizedReduce(nn.Module):
@@ -186,13 +186,15 @@ class Cell(nn.Module):
         super().__init__()
         self.skip = skip
         self._ops = nn.ModuleList(layers)
-        self.se = SqueezeExcitation(outputs) if use_se else nn.Identity()
+        self.se = SqueezeExcitation(outputs) if use_se else None
 
     def forward(self, x: Tensor) -> Tensor:
         h = x
         for layer in self._ops:
             h = layer(h)
-        return self.skip(x) + RESIDUAL_SCALE * self.se(h)
+        if self.se is None:
+            return self.skip(x) + RESIDUAL_SCALE * h
+        return self.skip(x) + (RESIDUAL_SCALE * self.se(h)) * h
 
 
 class EncoderCell(Cell):
