@@ -10,6 +10,7 @@ import torch
 
 from model_zoo.bundle import BundleError
 from training.checkpoint import CheckpointError
+from training.compare import compare_bundles
 from training.data.images import DataError
 from training.estimate import describe, estimate
 from training.export import ExportError
@@ -56,7 +57,13 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run_command=estimate_command, threads=None)
 
     command = commands.add_parser("evaluate", help="ELBO, importance-weighted bound and rate by level of a checkpoint")
-    command.add_argument("checkpoint", type=Path, help="a run's folder, or its checkpoint.pt")
+    command.add_argument("checkpoint", type=Path, nargs="?", help="a run's folder, or its checkpoint.pt")
+    command.add_argument(
+        "--compare",
+        nargs="*",
+        metavar="BUNDLE",
+        help="instead: one table of these bundles (default: all shipped) beside the published figures",
+    )
     command.add_argument("--split", choices=["train", "validation", "test"], default="test")
     command.add_argument("--k", type=positive, default=1, help="samples in the importance-weighted bound (default: 1)")
     command.add_argument("--images", type=positive, help="only the first so many images (default: all)")
@@ -64,9 +71,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0, help="of the posterior's noise and the binarisation")
     command.add_argument("--raw-weights", action="store_true", help="not the moving average of the weights")
     command.add_argument("--half", action="store_true", help="round the weights to float16 first, as `export --half`")
-    command.add_argument("--out", type=Path, help="write the figures as JSON, for `export --metrics`")
+    command.add_argument("--out", type=Path, help="write the figures as JSON, for `export --metrics`, or the table")
     add_machine(command)
-    command.set_defaults(run_command=evaluate_run)
+    command.set_defaults(run_command=evaluate_command)
 
     command = commands.add_parser("export", help="turn a checkpoint into a bundle")
     command.add_argument("checkpoint", type=Path, help="a run's folder, or its checkpoint.pt")
@@ -117,6 +124,15 @@ def train_command(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
     run = options.run or Path("runs") / recipe.name
     train(recipe, run, options.data, torch.device(options.device), resume=options.resume)
+
+
+def evaluate_command(options: argparse.Namespace) -> None:
+    if (options.checkpoint is None) == (options.compare is None):
+        raise CheckpointError("give either a checkpoint to evaluate, or --compare with any number of bundles")
+    if options.compare is None:
+        evaluate_run(options)
+    else:
+        compare_bundles(options)
 
 
 def estimate_command(options: argparse.Namespace) -> None:
