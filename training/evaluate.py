@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.distributions import log_ratio
-from training.latents import LatentShape, unpack
+from training.latents import LatentShape, pack, unpack
 from training.likelihoods import Likelihood
 from training.models.contract import Activations, HierarchicalVAE
 
@@ -34,6 +34,7 @@ class Evaluation(NamedTuple):
 
     distortion: NDArray[np.float64]  # [n], -log p(x|z) at the first posterior sample
     rates: NDArray[np.float64]  # [n, L], KL(q||p) of each level, given the levels above at that sample
+    units: NDArray[np.float64]  # [N], KL of each latent element, mean over the images, packed from the top
     importance_weighted: NDArray[np.float64]  # [n], the negative importance-weighted bound
     k: int  # samples in it
     dims: int  # numbers in an image, H * W * C
@@ -64,29 +65,32 @@ def evaluate(
     if k < 1 or passes < 1:
         raise ValueError(f"k is {k} and passes is {passes}: both count posterior samples, so at least 1")
     distortions, rates, bounds, dims, first = [], [], [], 0, 0
+    units = np.zeros(sum(shape.size for shape in model.shapes))
     for batch in batches:
         dims = math.prod(batch.shape[1:])
         size = max(1, passes // k)  # images at a time
         for start in range(0, len(batch), size):
             observed = likelihood.observe(torch.from_numpy(batch[start : start + size]).to(device))
             noise = Noise(model.shapes, seed, range(first, first + len(observed)), device)
-            distortion, rate, bound = _evaluate_images(model, likelihood, observed, noise, k, max(1, passes // size))
-            distortions.append(distortion)
-            rates.append(rate)
-            bounds.append(bound)
+            part = _evaluate_images(model, likelihood, observed, noise, k, max(1, passes // size))
+            distortions.append(part.distortion)
+            rates.append(part.rates)
+            bounds.append(part.importance_weighted)
+            units += part.units * len(observed)
             first += len(observed)
             progress(len(observed))
     if not distortions:
         raise ValueError("there are no images to evaluate")
-    return Evaluation(np.concatenate(distortions), np.concatenate(rates), np.concatenate(bounds), k, dims)
+    units /= first
+    return Evaluation(np.concatenate(distortions), np.concatenate(rates), units, np.concatenate(bounds), k, dims)
 
 
 def _evaluate_images(
     model: HierarchicalVAE, likelihood: Likelihood, observed: Tensor, noise: Noise, k: int, samples: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Distortion [B], rates [B, L] and negative IW-k bound [B] of `observed` [B, C, H, W], `samples` at a time."""
+) -> Evaluation:
+    """The figures of `observed` [B, C, H, W], with `samples` of each image at a time."""
     activations = model.bottom_up(observed)
-    distortion, rates = observed.new_empty(0), observed.new_empty(0)
+    distortion, kl = observed.new_empty(0), [observed.new_empty(0)]
     log_sum = torch.full((len(observed),), -math.inf, dtype=torch.float64, device=observed.device)
     for done in range(0, k, samples):
         count = min(samples, k - done)
@@ -96,8 +100,10 @@ def _evaluate_images(
         log_sum = torch.logaddexp(log_sum, log_weights.unflatten(0, (-1, count)).logsumexp(dim=1))
         if done == 0:
             distortion = nats[::count]  # of each image's first sample
-            rates = torch.stack([level.kl[::count].sum(dim=(1, 2, 3)).double() for level in levels], dim=1)
-    return distortion.cpu().numpy(), rates.cpu().numpy(), (math.log(k) - log_sum).cpu().numpy()
+            kl = [level.kl[::count].double() for level in levels]
+    rates = torch.stack([level.sum(dim=(1, 2, 3)) for level in kl], dim=1)
+    found = (distortion, rates, pack(kl).mean(dim=0), math.log(k) - log_sum)
+    return Evaluation(*(tensor.cpu().numpy() for tensor in found), k, math.prod(observed.shape[1:]))
 
 
 def _repeat(activations: Activations, count: int) -> Activations:

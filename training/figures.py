@@ -25,11 +25,15 @@ from training.recipe import Recipe
 from training.trainer import model_from_checkpoint
 
 
+ACTIVE = 0.01  # nats: a latent number with a smaller mean KL is off (Sønderby et al. 2016, section 3)
+
+
 class Figures(Strict):
     """What `evaluate` writes as JSON, and what a bundle's manifest takes over."""
 
     metrics: tuple[Metric, ...]
     kl_nats: tuple[float, ...] = Field(description="mean KL(q||p) of each level over the images, from the top")
+    active_units: tuple[int, ...] = Field(description="latent numbers of each level whose mean KL is above 0.01 nats")
     distortion_nats: float
     rate_nats: float
     seed: int
@@ -68,6 +72,7 @@ def evaluate_run(options: argparse.Namespace) -> None:
         )
     found = figures(
         evaluation,
+        model.shapes,
         options.split,
         note_on(recipe, options),
         seed=options.seed,
@@ -114,12 +119,14 @@ def _standard_error(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-def figures(evaluation: Evaluation, split: str, note: str, **about: Any) -> Figures:
+def figures(evaluation: Evaluation, shapes: list[LatentShape], split: str, note: str, **about: Any) -> Figures:
     """Everything `evaluate` reports, with `about` for the fields that say what was evaluated, and where."""
     rates = evaluation.rates.mean(axis=0)
+    ends = np.cumsum([shape.size for shape in shapes])
     return Figures(
         metrics=metrics(evaluation, split, note),
         kl_nats=tuple(rates.tolist()),
+        active_units=tuple(int((level > ACTIVE).sum()) for level in np.split(evaluation.units, ends[:-1])),
         distortion_nats=float(evaluation.distortion.mean()),
         rate_nats=float(rates.sum()),
         **about,
@@ -135,9 +142,9 @@ def table(found: Figures, shapes: list[LatentShape]) -> str:
             f"{metric.split:>11} {metric.images:>8,}   {metric.note}"
         )
     lines += ["", f"distortion {found.distortion_nats:.3f} + rate {found.rate_nats:.3f} nats, the rate by level:"]
-    lines.append(f"{'level':>5} {'latent':>12} {'nats':>9} {'bits':>9}  share")
-    for index, (shape, nats) in enumerate(zip(shapes, found.kl_nats, strict=True)):
+    lines.append(f"{'level':>5} {'latent':>12} {'active':>7} {'nats':>9} {'bits':>9}  share")
+    for index, (shape, nats, active) in enumerate(zip(shapes, found.kl_nats, found.active_units, strict=True)):
         size = f"{shape.channels}x{shape.height}x{shape.width}"
         share = nats / found.rate_nats if found.rate_nats > 0 else 0.0
-        lines.append(f"{index:>5} {size:>12} {nats:>9.3f} {nats / math.log(2):>9.3f}  {'#' * round(40 * share)}")
+        lines.append(f"{index:>5} {size:>12} {active:>7,} {nats:>9.3f} {nats / math.log(2):>9.3f}  {'#' * round(40 * share)}")
     return "\n".join(lines)

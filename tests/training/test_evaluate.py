@@ -146,7 +146,7 @@ def test_only_the_first_images(images: NDArray[np.uint8], count: int) -> None:
 
 
 def test_metrics_name_their_estimator_and_give_both_units() -> None:
-    evaluation = Evaluation(np.full(4, 60.0), np.full((4, 2), 10.0), np.full(4, 78.0), k=100, dims=784)
+    evaluation = Evaluation(np.full(4, 60.0), np.full((4, 2), 10.0), np.ones(5), np.full(4, 78.0), k=100, dims=784)
     elbo, weighted = metrics(evaluation, "test", "averaged weights")
     assert (elbo.estimator, weighted.estimator) == ("ELBO", "IW-100")
     assert (elbo.nats_per_image, weighted.nats_per_image) == (80, 78)
@@ -181,7 +181,7 @@ def test_the_command_prints_a_table_and_writes_what_a_manifest_needs(
     figures = Figures.model_validate_json(out.read_text())
     assert [metric.estimator for metric in figures.metrics] == ["ELBO", "IW-4"]
     assert all(metric.images == 10 and metric.split == "test" for metric in figures.metrics)
-    assert len(figures.kl_nats) == 4
+    assert len(figures.kl_nats) == len(figures.active_units) == 4
     assert figures.distortion_nats + figures.rate_nats == pytest.approx(figures.metrics[0].nats_per_image)
     assert (figures.step, figures.weights, figures.half) == (3, "averaged", False)
     assert "dynamic binarisation" in figures.metrics[0].note

@@ -17,6 +17,7 @@ def figures(images: int, *estimators: str, half: bool = True, kl: float = 1.0) -
             for name in estimators
         ),
         kl_nats=(kl, 2.0),
+        active_units=(3, 4),
         distortion_nats=50.0,
         rate_nats=30.0,
         seed=0,
