@@ -24,7 +24,6 @@ from training.latents import LatentShape
 from training.recipe import Recipe
 from training.trainer import model_from_checkpoint
 
-
 ACTIVE = 0.01  # nats: a latent number with a smaller mean KL is off (Sønderby et al. 2016, section 3)
 
 
@@ -145,6 +144,6 @@ def table(found: Figures, shapes: list[LatentShape]) -> str:
     lines.append(f"{'level':>5} {'latent':>12} {'active':>7} {'nats':>9} {'bits':>9}  share")
     for index, (shape, nats, active) in enumerate(zip(shapes, found.kl_nats, found.active_units, strict=True)):
         size = f"{shape.channels}x{shape.height}x{shape.width}"
-        share = nats / found.rate_nats if found.rate_nats > 0 else 0.0
-        lines.append(f"{index:>5} {size:>12} {active:>7,} {nats:>9.3f} {nats / math.log(2):>9.3f}  {'#' * round(40 * share)}")
+        bar = "#" * round(40 * nats / found.rate_nats) if found.rate_nats > 0 else ""
+        lines.append(f"{index:>5} {size:>12} {active:>7,} {nats:>9.3f} {nats / math.log(2):>9.3f}  {bar}")
     return "\n".join(lines)
