@@ -70,9 +70,9 @@ class Published(Strict):
                 raise ValueError(f"{figure.model}: no data set {figure.dataset}; there are {', '.join(sorted(names))}")
             if (figure.nats is None) == (figure.bits is None):
                 raise ValueError(f"{figure.model} on {figure.dataset}: give one of nats and bits")
-        for owner in (*self.datasets, *self.figures):
-            if unknown := set(owner.notes) - self.notes.keys():
-                raise ValueError(f"{owner}: no note {', '.join(unknown)}; there are {', '.join(self.notes)}")
+        for notes in (entry.notes for entries in (self.datasets, self.figures) for entry in entries):
+            if unknown := set(notes) - self.notes.keys():
+                raise ValueError(f"no note {', '.join(sorted(unknown))}; there are {', '.join(self.notes)}")
         return self
 
 
