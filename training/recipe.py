@@ -34,7 +34,7 @@ class Objective(Section):
     )
     free_bits: float = Field(default=0, ge=0)  # nats: a level's rate below this costs nothing (Kingma et al. 2016)
     balance_kl: bool = False  # during KL warm-up, levels that say little pay less (Vahdat & Kautz 2020)
-    norm_penalty: float = Field(default=0, ge=0)  # weight of the spectral and batch-norm penalties (the same)
+    norm_penalty: float = Field(default=0, ge=0)  # weight of the spectral and batch-norm penalties, beside the loss
     norm_penalty_start: float | None = Field(default=None, gt=0)  # its weight at first, annealed during KL warm-up
 
 

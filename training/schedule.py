@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from training.recipe import Optimiser, Schedule
+from training.recipe import Optimiser, Recipe, Schedule
 
 
 def learning_rate(step: int, base: float, schedule: Schedule) -> float:
@@ -18,6 +18,18 @@ def learning_rate(step: int, base: float, schedule: Schedule) -> float:
 def kl_weight(step: int, schedule: Schedule) -> float:
     """Weight of the rate in the loss: linear warm-up from 0 to 1 (Sønderby et al. 2016), or 1 throughout."""
     return min(1.0, (step + 1) / schedule.kl_warmup_steps) if schedule.kl_warmup_steps else 1.0
+
+
+def penalty_weight(step: int, recipe: Recipe) -> float:
+    """Weight of the norm penalty: `norm_penalty`, reached from `norm_penalty_start` geometrically in the KL warm-up.
+
+    As published for NVAE: log lambda = (1 - k) log lambda_0 + k log lambda, k the weight of the rate.
+    """
+    final, first = recipe.objective.norm_penalty, recipe.objective.norm_penalty_start
+    if first is None:
+        return final
+    k = kl_weight(step, recipe.schedule)
+    return math.exp((1 - k) * math.log(first) + k * math.log(final))
 
 
 def ema_rate(updates: int, rate: float) -> float:

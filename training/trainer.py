@@ -20,9 +20,10 @@ from training.data.images import Images
 from training.latents import standard_noise
 from training.models.contract import HierarchicalVAE
 from training.models.families import build
+from training.norms import NormPenalty
 from training.objective import Bound, bound, weighted_rate
 from training.recipe import Recipe, parse_recipe
-from training.schedule import ema_rate, kl_weight, learning_rate, skip_update
+from training.schedule import ema_rate, kl_weight, learning_rate, penalty_weight, skip_update
 
 MAX_BROKEN_STEPS = 50
 
@@ -61,6 +62,7 @@ class Trainer:
         if recipe.schedule.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.penalty = NormPenalty(self.model) if recipe.objective.norm_penalty else None
         self.optimiser = make_optimiser(recipe, self.model)
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         data = recipe.data
@@ -86,6 +88,8 @@ class Trainer:
         noise = standard_noise(self.model.shapes, len(image), self.generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.schedule.precision == "bfloat16"):
             loss, terms = self.objective(image, noise, kl_weight(step, recipe.schedule))
+            if self.penalty is not None:
+                loss = loss + penalty_weight(step, recipe) * self.penalty()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         loss_value = float(loss.detach())
@@ -136,6 +140,7 @@ class Trainer:
             "ema": self.ema,
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "penalty": {} if self.penalty is None else self.penalty.state_dict(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -144,6 +149,8 @@ class Trainer:
         self.ema = {name: state["ema"][name].to(self.device) for name in self.ema}
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
+        if self.penalty is not None:
+            self.penalty.load_state_dict(state["penalty"])
         self.step_number = state["step"]
         self.updates = state["updates"]
         self.skips_in_a_row = state["skips_in_a_row"]

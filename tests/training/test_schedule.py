@@ -3,9 +3,10 @@
 import math
 
 import pytest
+from tiny_recipe import tiny_values
 
-from training.recipe import Optimiser, Schedule
-from training.schedule import ema_rate, kl_weight, learning_rate, skip_update
+from training.recipe import Optimiser, Schedule, parse_recipe
+from training.schedule import ema_rate, kl_weight, learning_rate, penalty_weight, skip_update
 
 
 def schedule(**changes: object) -> Schedule:
@@ -67,3 +68,11 @@ def test_skipping_cannot_deadlock() -> None:
         skipped = skip_update(1e6, 1.0, step, skips, options(max_skips=3))
         skips, made = (skips + 1, made) if skipped else (0, made + 1)
     assert made == 25, "one update after each three skips"
+
+
+def test_weight_of_the_penalty_falls_geometrically_while_the_rate_warms_up() -> None:
+    values = tiny_values(kl_warmup_steps=10) | {"objective": {"norm_penalty": 0.01, "norm_penalty_start": 1.0}}
+    recipe = parse_recipe(values, "tiny")
+    assert [penalty_weight(step, recipe) for step in (4, 9, 500)] == pytest.approx([0.1, 0.01, 0.01])
+    constant = parse_recipe(values | {"objective": {"norm_penalty": 0.01}}, "tiny")
+    assert penalty_weight(0, constant) == 0.01

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tiny_families import FAMILIES
 from tiny_recipe import tiny_recipe, tiny_values
 from torch import Tensor
 
+from training.norms import NormPenalty
 from training.objective import Bound
 from training.recipe import Recipe, parse_recipe
 from training.schedule import ema_rate
-from training.trainer import MAX_BROKEN_STEPS, DivergenceError, Trainer, model_from_checkpoint
+from training.trainer import MAX_BROKEN_STEPS, DivergenceError, Report, Trainer, model_from_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -162,3 +164,47 @@ def test_a_checkpoint_gives_back_both_sets_of_weights(images: NDArray[np.uint8])
         assert recipe == trainer.recipe
         assert not model.training
         assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("family", ["nvae", "lvae-conv", "autoregressive"])
+def test_every_family_resumes_to_the_last_bit_statistics_and_power_vectors_included(
+    family: str, images: NDArray[np.uint8]
+) -> None:
+    size = FAMILIES[family]["image_size"]
+    changes = {"model": FAMILIES[family], "objective": {"norm_penalty": 0.01, "norm_penalty_start": 1.0}}
+    recipe = parse_recipe(tiny_values(kl_warmup_steps=10) | changes, "tiny")
+    original, again = (trainer_of(recipe, images[:, :size, :size]) for _ in range(2))
+    for _ in range(3):
+        original.step()
+    again.load(torch_copy(original.state()))
+    assert [again.step() for _ in range(3)] == [original.step() for _ in range(3)]
+    assert all(torch.equal(a, b) for a, b in zip(again.ema.values(), original.ema.values(), strict=True))
+
+
+def test_the_average_of_a_counter_is_the_counter(images: NDArray[np.uint8]) -> None:
+    trainer = trainer_of(parse_recipe(tiny_values() | {"model": FAMILIES["lvae-conv"]}, "tiny"), images)
+    for _ in range(3):
+        trainer.step()
+    counters = [tensor for name, tensor in trainer.ema.items() if name.endswith("num_batches_tracked")]
+    assert counters
+    assert all(int(tensor) == 3 for tensor in counters)
+
+
+def test_the_penalty_makes_weights_smaller(images: NDArray[np.uint8]) -> None:
+    def norms(weight: float) -> float:
+        values = tiny_values() | {"model": FAMILIES["nvae"], "objective": {"norm_penalty": weight}}
+        trainer = trainer_of(parse_recipe(values, "tiny"), images)
+        for _ in range(20):
+            trainer.step()
+        return float(NormPenalty(trainer.model)().detach())
+
+    assert norms(1.0) < 0.9 * norms(1e-9)
+
+
+def test_the_unit_of_the_loss_scales_gradients_and_nothing_else(images: NDArray[np.uint8]) -> None:
+    def first(unit: str) -> Report:
+        return trainer_of(parse_recipe(tiny_values() | {"objective": {"unit": unit}}, "tiny"), images).step()
+
+    per_dim, per_image = first("nats/dim"), first("nats/image")
+    assert per_dim.nats == per_image.nats
+    assert per_image.gradient_norm == pytest.approx(64 * per_dim.gradient_norm, rel=1e-5)
