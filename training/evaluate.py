@@ -102,8 +102,8 @@ def _evaluate_images(
             distortion = nats[::count]  # of each image's first sample
             kl = [level.kl[::count].double() for level in levels]
     rates = torch.stack([level.sum(dim=(1, 2, 3)) for level in kl], dim=1)
-    found = (distortion, rates, pack(kl).mean(dim=0), math.log(k) - log_sum)
-    return Evaluation(*(tensor.cpu().numpy() for tensor in found), k, math.prod(observed.shape[1:]))
+    found = [tensor.cpu().numpy() for tensor in (distortion, rates, pack(kl).mean(dim=0), math.log(k) - log_sum)]
+    return Evaluation(found[0], found[1], found[2], found[3], k, math.prod(observed.shape[1:]))
 
 
 def _repeat(activations: Activations, count: int) -> Activations:

@@ -7,13 +7,13 @@ from tiny_families import CONV, IMAGE, tiny
 from torch import nn
 
 from training.latents import LatentShape
-from training.models.families import Model
-from training.models.ladder_conv import ConvLadder, Residual
+from training.models.families import Model, build
+from training.models.ladder_conv import Residual
 from training.recipe import load_recipe
 
 
 def test_levels_of_the_shipped_recipe() -> None:
-    model = ConvLadder(load_recipe("lvae-conv-mnist").model)  # type: ignore[arg-type]
+    model = build(load_recipe("lvae-conv-mnist").model)
     assert model.shapes == [
         LatentShape(16, 2, 2),
         LatentShape(16, 4, 4),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.likelihoods import DMOL
-from training.models.vdvae import VDVAE, parse_blocks
+from training.models.vdvae import VDVAE, VDVAEConfig, parse_blocks
 from training.recipe import load_recipe, shipped_recipes
 
 # name, parameters, encoder blocks, decoder blocks (levels), latent numbers N: openai/vdvae
@@ -17,9 +17,15 @@ PUBLISHED = [
 ]
 
 
+def vdvae(name: str) -> VDVAEConfig:
+    config = load_recipe(name).model
+    assert isinstance(config, VDVAEConfig)
+    return config
+
+
 @pytest.mark.parametrize(("name", "parameters", "encoder", "decoder", "latents"), PUBLISHED)
 def test_published_configurations(name: str, parameters: int, encoder: int, decoder: int, latents: int) -> None:
-    config = load_recipe(name).model
+    config = vdvae(name)
     with torch.device("meta"):  # shapes only: no memory, no time
         model = VDVAE(config)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
@@ -43,7 +49,7 @@ def test_published_configurations_keep_the_published_likelihood_and_optimiser(na
 
 def test_network_input_of_every_published_configuration_is_about_standardised() -> None:
     for name, *_ in PUBLISHED:
-        model = load_recipe(name).model
+        model = vdvae(name)
         assert 100 < -model.shift < 130, "the mean of natural images, in 0..255"
         assert 60 < 1 / model.scale < 75, "their standard deviation"
 

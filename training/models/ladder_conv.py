@@ -11,7 +11,8 @@ directions, and a state carries what latents further up said past the levels in 
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +89,8 @@ class Residual(nn.Module):
     def __init__(self, width: int, dropout: float, *, gated: bool = True) -> None:
         super().__init__()
         self.norm1, self.conv1 = nn.BatchNorm2d(width), nn.Conv2d(width, width, 3, padding=1)
-        self.norm2, self.conv2 = nn.BatchNorm2d(width), nn.Conv2d(width, width, 3, padding=1)
+        self.norm2: nn.Module = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.gate = nn.Conv2d(width, 2 * width, 1) if gated else None
         self.dropout = dropout
 
@@ -106,8 +108,7 @@ class Residual(nn.Module):
     def fold(self) -> None:
         """The second norm follows a convolution and becomes part of it; an ELU stands between the first and its own."""
         if isinstance(self.norm2, nn.BatchNorm2d):
-            self.conv1 = fuse_conv_bn_eval(self.conv1, self.norm2)
-            self.norm2 = nn.Identity()  # type: ignore[assignment]
+            self.conv1, self.norm2 = fuse_conv_bn_eval(self.conv1, self.norm2), nn.Identity()
 
 
 class Merge(nn.Module):
@@ -122,17 +123,23 @@ class Merge(nn.Module):
         return self.block(self.conv(torch.cat([a, b], dim=1)))
 
 
-def resample(
-    conv: type[nn.Conv2d] | type[nn.ConvTranspose2d], inputs: int, outputs: int, times: int, **options: int
-) -> nn.Sequential:
-    """Strided convolutions that halve (or double) the resolution `times` times; none if nothing changes."""
+def resample(conv: Callable[[int, int], nn.Module], inputs: int, outputs: int, times: int) -> nn.Sequential:
+    """`conv` halves (or doubles) the resolution, `times` times; an empty chain if nothing changes at all."""
     chain = nn.Sequential()
     for _ in range(times):
-        chain.append(conv(inputs, outputs, 3, stride=2, padding=1, **options))
+        chain.append(conv(inputs, outputs))
         inputs = outputs
     if inputs != outputs:
         chain.append(nn.Conv2d(inputs, outputs, 1))
     return chain
+
+
+def halve(inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+
+
+def double(inputs: int, outputs: int) -> nn.Module:
+    return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
 
 def _normal(parameters: Tensor) -> Normal:
@@ -154,7 +161,7 @@ class Level(nn.Module):
         self.posterior = nn.Conv2d(width, 2 * zdim, 3, padding=1)
         self.enter = nn.Conv2d(zdim, width, 3, padding=1)
         self.skip = None if top else Merge(width, config.dropout)
-        self.leave = resample(nn.ConvTranspose2d, width, below, config.halvings[index], output_padding=1)
+        self.leave = resample(double, width, below, config.halvings[index])
         self.leave.extend(Residual(below, config.dropout) for _ in range(config.blocks_per_level))
 
     def p(self, state: Tensor | None, batch: int) -> Normal:
@@ -191,8 +198,8 @@ class ConvLadder(HierarchicalVAE):
         )
         self.up = nn.ModuleList()
         for below, width, halvings in zip(config.below, widths, config.halvings, strict=True):
-            self.up.append(resample(nn.Conv2d, below, width, halvings))
-            self.up[-1].extend(Residual(width, config.dropout) for _ in range(config.blocks_per_level))
+            blocks = (Residual(width, config.dropout) for _ in range(config.blocks_per_level))
+            self.up.append(resample(halve, below, width, halvings).extend(blocks))
         self.levels = nn.ModuleList(Level(config, index) for index in range(len(widths)))
         self.image = self._head(config.image_width, config.likelihood.parameters(channels))
 
@@ -214,9 +221,9 @@ class ConvLadder(HierarchicalVAE):
         return activations
 
     def posterior_pass(self, activations: Activations, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
-        state, levels = None, []
-        for index, level in enumerate(self.levels):
-            assert isinstance(level, Level)
+        state: Tensor | None = None
+        levels = []
+        for index, level in enumerate(self._levels()):
             p, q = level.p(state, len(noise[0])), level.q(state, activations[index])
             z = q.mean + q.scale * noise[index]
             state = level(state, z)
@@ -226,15 +233,18 @@ class ConvLadder(HierarchicalVAE):
     def decode(
         self, noise: list[Tensor], given: list[Tensor], keep: list[Tensor], temperature: Tensor
     ) -> tuple[Tensor, list[PriorLevel]]:
-        state, levels = None, []
+        state: Tensor | None = None
+        levels = []
         temperatures = temperature[:, :, None, None].split(1, dim=1)  # [B, 1, 1, 1] each, by one operator
-        for index, level in enumerate(self.levels):
-            assert isinstance(level, Level)
+        for index, level in enumerate(self._levels()):
             p = level.p(state, temperature.shape[0])
             z = choose(p.mean, p.scale, noise[index], given[index], keep[index], temperatures[index])
             state = level(state, z)
             levels.append(PriorLevel(z, p))
         return self._to_image(state), levels
+
+    def _levels(self) -> list[Level]:
+        return cast(list[Level], list(self.levels))
 
     def _to_image(self, state: Tensor | None) -> Tensor:
         """The lowest state -> raw parameters of p(x|z), [B, P, H, W] float32."""
