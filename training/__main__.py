@@ -90,10 +90,10 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run_command=export_run)
 
     command = commands.add_parser("import", help="turn a published checkpoint into a bundle")
-    command.add_argument("publisher", choices=["openai-vdvae"])
-    command.add_argument("file", type=Path, help="*-model.th or *-model-ema.th")
+    command.add_argument("publisher", choices=["openai-vdvae", "nvlabs-nvae"])
+    command.add_argument("file", type=Path, help="*-model.th or *-model-ema.th (VDVAE), checkpoint.pt (NVAE)")
     names = ", ".join(openai_vdvae.NAMES)
-    command.add_argument("--config", required=True, help=f"one of {names}, or a .json file of hyper-parameters")
+    command.add_argument("--config", help=f"openai-vdvae: one of {names}, or a .json file of hyper-parameters")
     command.add_argument("--name", required=True, help="name of the bundle")
     command.add_argument("--out", type=Path, default=BUNDLES, help=f"folder of the bundles (default: {BUNDLES})")
     command.add_argument("--half", action="store_true", help="round the weights to float16 and store them so")

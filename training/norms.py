@@ -27,14 +27,15 @@ class NormPenalty(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         convs = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
-        shapes = [effective_weight(conv).flatten(1).shape for conv in convs]
+        shapes = [conv.weight.flatten(1).shape for conv in convs]
+        device = next(model.parameters()).device
         # Lists inside a tuple are no submodules: the model's weights stay out of this module's state.
         self._convs = [([c for c, s in zip(convs, shapes, strict=True) if s == shape],) for shape in _unique(shapes)]
         self._norms = ([layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)],)
         for index, shape in enumerate(_unique(shapes)):
-            vectors = F.normalize(torch.randn(shapes.count(shape), shape[0]), dim=1).to(convs[0].weight.device)
+            vectors = F.normalize(torch.randn(shapes.count(shape), shape[0]), dim=1).to(device)
             self.register_buffer(f"u_{index}", vectors)
-        self.register_buffer("warm", torch.tensor(False))
+        self.register_buffer("warm", torch.tensor(False, device=device))
 
     def forward(self) -> Tensor:
         return self.spectral() + self.batch_norm()

@@ -16,8 +16,8 @@ from training.checkpoint import CheckpointError, load_checkpoint
 from training.data.load import load
 from training.export import About, export_bundle
 from training.figures import Figures
-from training.importers import openai_vdvae
-from training.importers.weights import sha256
+from training.importers import nvlabs_nvae, openai_vdvae
+from training.importers.weights import Published, WeightsError, sha256
 from training.recipe import Recipe
 from training.trainer import model_from_checkpoint
 
@@ -45,18 +45,31 @@ def export_run(options: argparse.Namespace) -> None:
 
 def import_published(options: argparse.Namespace) -> None:
     """Published checkpoint -> bundle. Raises WeightsError, ExportError, BundleError."""
-    config = openai_vdvae.read_config(options.config)
-    model = openai_vdvae.load_published(options.file, config)
-    imported = Imported(file=options.file.name, sha256=sha256(options.file), source=openai_vdvae.SOURCE)
+    published = read_published(options.publisher, options.file, options.config)
+    if published.notice:
+        print(published.notice)
+    imported = Imported(file=options.file.name, sha256=sha256(options.file), source=published.source)
     about = About(
         name=options.name,
-        summary=f"Very Deep VAE imported from {options.file.name}",
-        licence=openai_vdvae.LICENCE,
-        citation=openai_vdvae.CITATION,
-        provenance=Provenance(recipe={"model": config.model_dump(mode="json")}, imported=imported),
+        summary=f"{published.family} imported from {options.file.name}",
+        licence=published.licence,
+        citation=published.citation,
+        provenance=Provenance(recipe={"model": published.model.config.model_dump(mode="json")}, imported=imported),
     )
-    manifest = export_bundle(model, about, options.out / options.name, half=options.half)
+    manifest = export_bundle(published.model, about, options.out / options.name, half=options.half)
     report(options.out / options.name, sum(file.size for file in manifest.files.values()))
+
+
+def read_published(publisher: str, file: Path, config: str | None) -> Published:
+    """The model in a published file. Raises WeightsError, also for a configuration that is missing or not wanted."""
+    if publisher == "nvlabs-nvae":
+        if config is not None:
+            raise WeightsError("--config is for openai-vdvae; a checkpoint of nvlabs-nvae holds its own arguments")
+        return nvlabs_nvae.published(file)
+    if config is None:
+        names = ", ".join(openai_vdvae.NAMES)
+        raise WeightsError(f"openai-vdvae needs --config: one of {names}, or a .json file of hyper-parameters")
+    return openai_vdvae.published(file, config)
 
 
 def provenance_of(state: dict[str, Any], recipe: Recipe) -> Provenance:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from training.importers.weights import WeightsError, load_strict, read_state_dict
+from training.importers.weights import Published, WeightsError, load_strict, read_state_dict
 from training.likelihoods import DMOL
 from training.models.vdvae import VDVAE, VDVAEConfig
 from training.recipe import load_recipe
@@ -79,3 +79,8 @@ def load_published(path: Path, config: VDVAEConfig) -> VDVAE:
     model = VDVAE(config)
     load_strict(model, state, path.name)
     return model.eval()
+
+
+def published(path: Path, config: str) -> Published:
+    """The model of the configuration called or filed `config`, and where it comes from. Raises WeightsError."""
+    return Published(load_published(path, read_config(config)), "Very Deep VAE", SOURCE, LICENCE, CITATION)

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from training.models.contract import HierarchicalVAE
 
 SHOWN = 6  # tensors of each kind of problem that a message names
 
 
 class WeightsError(Exception):
     """A published checkpoint that cannot be used; the message names the tensors and their shapes."""
+
+
+class Published(NamedTuple):
+    """A model with published weights, and what the manifest says about them."""
+
+    model: HierarchicalVAE
+    family: str  # as its authors write it
+    source: str
+    licence: str
+    citation: str
+    notice: str = ""  # what whoever imports it must be told
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -11,8 +11,8 @@ N maps raw numbers (m, s) to a Gaussian of mean 5 tanh(m/5) and scale exp(5 tanh
 raw prior is zero, so its scale is 1.01.
 
 Channels double with each halving of the resolution. Names of the configuration, and those of the modules, are the
-published ones. Beyond the published model, `pad` and `patch` fit small grey images, as in `training.models.vdvae`: pixels
-are padded with black, then each patch x patch square becomes channels.
+published ones. Beyond the published model, `pad` and `patch` fit small grey images, as in `training.models.vdvae`:
+pixels are padded with black, then each patch x patch square becomes channels.
 """
 
 from __future__ import annotations
