@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -74,7 +74,8 @@ def estimate(recipe: Recipe) -> Estimate:
         output.sum().backward()
         read = [parameter.numel() for parameter in model.parameters() if parameter.grad is not None]
         model.train()
-        with FlopCounterMode(display=False) as training:
+        mapping = {torch.ops.aten.convolution_backward: convolution_backward_flops}
+        with FlopCounterMode(display=False, custom_mapping=mapping) as training:
             two = _saved_bytes(model, lambda: _step(model, recipe, 2))  # batch norm has no use for one image
         three = _saved_bytes(model, lambda: _step(model, recipe, 3))
     return Estimate(
@@ -124,6 +125,19 @@ def _saved_bytes(model: HierarchicalVAE, run: Callable[[], None]) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         run()
     return sum(storage.nbytes() for storage in saved.values())
+
+
+def convolution_backward_flops(
+    gradient: Sequence[int], image: Sequence[int], weight: Sequence[int], *arguments: Any, **_: Any
+) -> int:
+    """FLOPs of a convolution's gradients, each as many as the convolution itself has.
+
+    torch's own formula forgets groups, so that it counts a depthwise convolution as many times as it has channels.
+    `arguments` are those of the operator after the weight, from the bias sizes to the mask of gradients wanted.
+    """
+    transposed, wanted = arguments[4], arguments[-1]
+    positions = math.prod((image if transposed else gradient)[2:]) * gradient[0]
+    return 2 * positions * math.prod(weight) * (int(wanted[0]) + int(wanted[1]))
 
 
 def _packed(model: HierarchicalVAE) -> int:

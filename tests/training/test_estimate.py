@@ -1,9 +1,11 @@
 """Estimates: published figures are met, small ones are counted by hand, and nothing is allocated."""
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.config import Data
-from training.estimate import Estimate, describe, estimate
+from training.estimate import Estimate, convolution_backward_flops, describe, estimate
 from training.likelihoods import Bernoulli
 from training.models.vdvae import VDVAEConfig
 from training.recipe import Optimiser, Recipe, Schedule, load_recipe
@@ -85,3 +87,22 @@ def test_description_has_units_and_every_resolution(cifar10: Estimate) -> None:
     text = describe(load_recipe("vdvae-cifar10"), cifar10)
     for words in ("39,145,700", "412,432 in 43 levels", "25.3 GFLOP an image", "32x32", "GiB at batch size 16"):
         assert words in text
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_gradients_of_a_grouped_convolution_are_counted_once(groups: int) -> None:
+    """Depthwise convolutions are most of an NVAE's decoder."""
+    conv, image = torch.nn.Conv2d(8, 8, 3, padding=1, groups=groups), torch.randn(2, 8, 4, 4, requires_grad=True)
+    mapping = {torch.ops.aten.convolution_backward: convolution_backward_flops}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        conv(image).sum().backward()
+    forward = 2 * (2 * 16) * 8 * (8 // groups) * 9
+    assert counter.get_total_flops() == 3 * forward
+
+
+def test_gradients_of_a_transposed_convolution() -> None:
+    conv, image = torch.nn.ConvTranspose2d(4, 6, 3, stride=2), torch.randn(2, 4, 5, 5, requires_grad=True)
+    mapping = {torch.ops.aten.convolution_backward: convolution_backward_flops}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        conv(image).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * (2 * 25) * 4 * 6 * 9
