@@ -39,7 +39,7 @@ from training.recipe import load_recipe
 NO_DEVICE = "no CUDA device: nothing measured"
 PHASES = ("tests", "speed", "decode", "train")
 SHARES = {"tests": 0.1, "speed": 0.3, "decode": 0.1}  # of all minutes, at most
-RECIPES = ("vdvae-mnist-gpu", "vdvae-cifar10-gpu")
+RECIPES = ("vdvae-mnist-gpu", "nvae-mnist-gpu", "vdvae-cifar10-gpu")
 PLAIN = ("schedule.precision=float32", "schedule.channels_last=false", "schedule.compile=false")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "float32 (convolutions in TF32)": PLAIN,

@@ -70,6 +70,7 @@ class PosteriorLevel(NamedTuple):
 class HierarchicalVAE(nn.Module):
     """A family: its latent shapes from the top, and the two passes."""
 
+    citation: ClassVar[str]  # the paper that the family comes from
     config: ModelConfig
     shapes: list[LatentShape]
     prior: ClassVar[Literal["normal", "bernoulli"]] = "normal"  # of every level; a bernoulli one has z in {0, 1}

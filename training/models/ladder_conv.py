@@ -30,6 +30,7 @@ from training.models.contract import (
     PosteriorLevel,
     PriorLevel,
 )
+from training.models.ladder_dense import DenseLadder
 
 
 class ConvLadderConfig(ModelConfig):
@@ -184,6 +185,7 @@ class Level(nn.Module):
 class ConvLadder(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`."""
 
+    citation = DenseLadder.citation
     config: ConvLadderConfig
 
     def __init__(self, config: ConvLadderConfig) -> None:

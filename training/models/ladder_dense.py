@@ -96,6 +96,10 @@ def _spatial(normal: Normal) -> Normal:
 class DenseLadder(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`; a level of C latents has the shape C x 1 x 1."""
 
+    citation = (
+        "Sønderby, C. K., Raiko, T., Maaløe, L., Sønderby, S. K. and Winther, O. Ladder Variational Autoencoders. "
+        "NeurIPS 2016."
+    )
     config: DenseLadderConfig
 
     def __init__(self, config: DenseLadderConfig) -> None:

@@ -303,6 +303,7 @@ class Decoder(nn.Module):
 class VDVAE(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`."""
 
+    citation = "Child, R. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. ICLR 2021."
     config: VDVAEConfig
 
     def __init__(self, config: VDVAEConfig) -> None:
