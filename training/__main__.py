@@ -16,6 +16,7 @@ from training.estimate import describe, estimate
 from training.export import ExportError
 from training.figures import evaluate_run
 from training.importers import openai_vdvae
+from training.importers.download import OPENAI_VDVAE
 from training.importers.weights import WeightsError
 from training.publish import export_run, import_published
 from training.recipe import RecipeError, load_recipe, shipped_recipes
@@ -91,7 +92,16 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("import", help="turn a published checkpoint into a bundle")
     command.add_argument("publisher", choices=["openai-vdvae", "nvlabs-nvae"])
-    command.add_argument("file", type=Path, help="*-model.th or *-model-ema.th (VDVAE), checkpoint.pt (NVAE)")
+    command.add_argument(
+        "file", type=Path, nargs="?", help="*-model.th or *-model-ema.th (VDVAE), checkpoint.pt (NVAE)"
+    )
+    command.add_argument(
+        "--download", metavar="NAME", help=f"instead of a file: fetch it; openai-vdvae has {', '.join(OPENAI_VDVAE)}"
+    )
+    checkpoints = Path("data/checkpoints")
+    command.add_argument(
+        "--checkpoints", type=Path, default=checkpoints, help=f"folder of what is fetched (default: {checkpoints})"
+    )
     names = ", ".join(openai_vdvae.NAMES)
     command.add_argument("--config", help=f"openai-vdvae: one of {names}, or a .json file of hyper-parameters")
     command.add_argument("--name", required=True, help="name of the bundle")

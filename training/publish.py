@@ -17,6 +17,7 @@ from training.data.load import load
 from training.export import About, export_bundle
 from training.figures import Figures
 from training.importers import nvlabs_nvae, openai_vdvae
+from training.importers.download import fetch_checkpoint, find
 from training.importers.weights import Published, WeightsError, sha256
 from training.recipe import Recipe
 from training.trainer import model_from_checkpoint
@@ -45,19 +46,32 @@ def export_run(options: argparse.Namespace) -> None:
 
 def import_published(options: argparse.Namespace) -> None:
     """Published checkpoint -> bundle. Raises WeightsError, ExportError, BundleError."""
-    published = read_published(options.publisher, options.file, options.config)
+    file, config = checkpoint_of(options)
+    published = read_published(options.publisher, file, config)
     if published.notice:
         print(published.notice)
-    imported = Imported(file=options.file.name, sha256=sha256(options.file), source=published.source)
+    imported = Imported(file=file.name, sha256=sha256(file), source=published.source)
     about = About(
         name=options.name,
-        summary=f"{published.family} imported from {options.file.name}",
+        summary=f"{published.family} imported from {file.name}",
         licence=published.licence,
         citation=published.citation,
         provenance=Provenance(recipe={"model": published.model.config.model_dump(mode="json")}, imported=imported),
     )
     manifest = export_bundle(published.model, about, options.out / options.name, half=options.half)
     report(options.out / options.name, sum(file.size for file in manifest.files.values()))
+
+
+def checkpoint_of(options: argparse.Namespace) -> tuple[Path, str | None]:
+    """The file to import, fetched first if `--download` names it, and its configuration. Raises WeightsError."""
+    if (options.file is None) == (options.download is None):
+        raise WeightsError("give either a file to import, or --download NAME")
+    if options.download is None:
+        return options.file, options.config
+    checkpoint = find(options.publisher, options.download)
+    file = fetch_checkpoint(checkpoint, options.checkpoints)
+    print(f"{file} has SHA-256 {sha256(file)}; its authors published none to compare it with")
+    return file, options.config or checkpoint.config
 
 
 def read_published(publisher: str, file: Path, config: str | None) -> Published:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import re
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from training.__main__ import main
 from training.importers import openai_vdvae
 from training.importers.download import OPENAI_VDVAE, Checkpoint, fetch_checkpoint, find
 from training.importers.weights import WeightsError
@@ -129,3 +131,28 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_person_is_told_where_nvaes_checkpoints_are() -> None:
     with pytest.raises(WeightsError, match=r"drive\.google\.com/drive/folders/.*github\.com/NVlabs/NVAE"):
         find("nvlabs-nvae", "celeba64")
+
+
+def test_the_command_fetches_says_the_digest_and_imports(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(OPENAI_VDVAE, "toy", Checkpoint("cifar10", f"{site.url}/model-ema.th"))
+    command = ["import", "openai-vdvae", "--download", "toy", "--name", "toy", "--checkpoints", str(tmp_path)]
+    assert main(command) == 1  # it is no checkpoint
+    told = capsys.readouterr()
+    assert hashlib.sha256(CONTENT).hexdigest() in told.out
+    assert "model-ema.th is damaged" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["openai-vdvae"], "give either a file to import, or --download NAME"),
+        (["openai-vdvae", "model.th", "--download", "ffhq256"], "give either a file to import, or --download NAME"),
+        (["openai-vdvae", "--download", "ffhq"], "publishes no 'ffhq'"),
+        (["nvlabs-nvae", "--download", "mnist"], "drive.google.com"),
+    ],
+)
+def test_wrong_use_is_told(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", *arguments, "--name", "toy"]) == 1
+    assert complaint in capsys.readouterr().err
