@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.models.flows import MaskedConv2d
+from training.models.nvae_cells import WNConv2d
+
 STEPS_AT_FIRST, STEPS = 40, 4  # of the power iteration
 
 
@@ -36,6 +39,11 @@ class NormPenalty(nn.Module):
             vectors = F.normalize(torch.randn(shapes.count(shape), shape[0]), dim=1).to(device)
             self.register_buffer(f"u_{index}", vectors)
         self.register_buffer("warm", torch.tensor(False, device=device))
+
+    @property
+    def layers(self) -> int:
+        """How many convolutions are penalised."""
+        return sum(len(convs) for (convs,) in self._convs)
 
     def forward(self) -> Tensor:
         return self.spectral() + self.batch_norm()
@@ -69,7 +77,7 @@ class NormPenalty(nn.Module):
 
 def effective_weight(conv: nn.Conv2d) -> Tensor:
     """The weight that convolves, in float32: normalised and masked where the layer does so."""
-    return conv.effective_weight() if hasattr(conv, "effective_weight") else conv.weight.float()
+    return conv.effective_weight() if isinstance(conv, WNConv2d | MaskedConv2d) else conv.weight.float()
 
 
 def _unique(shapes: list[torch.Size]) -> list[torch.Size]:

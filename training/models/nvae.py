@@ -20,6 +20,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -109,6 +110,7 @@ class NVAEConfig(ModelConfig):
 class NVAE(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`."""
 
+    citation = "Vahdat, A. and Kautz, J. NVAE: A Deep Hierarchical Variational Autoencoder. NeurIPS 2020."
     config: NVAEConfig
 
     def __init__(self, config: NVAEConfig) -> None:
@@ -166,25 +168,25 @@ class NVAE(HierarchicalVAE):
     def _dec_tower(self) -> nn.ModuleList:
         """Cells of the groups, coarsest first; a combiner stands where a group's latent enters."""
         config, tower = self.config, nn.ModuleList()
-        options = {"expansion": DECODER_EXPANSION, "use_se": config.use_se}
+        cell = partial(DecoderCell, expansion=DECODER_EXPANSION, use_se=config.use_se)
         for scale, groups in enumerate(config.groups):
             finest = scale == config.num_latent_scales - 1
             channels = config.num_channels_dec << (config.halvings - scale)
             for group in range(groups):
                 cells = 0 if scale == group == 0 else config.num_cell_per_cond_dec
-                tower.extend(DecoderCell(channels, channels, **options) for _ in range(cells))
+                tower.extend(cell(channels, channels) for _ in range(cells))
                 tower.append(DecoderCombiner(channels, config.num_latent_per_group))
             if not finest:
-                tower.append(DecoderCell(channels, channels // 2, up=True, **options))
+                tower.append(cell(channels, channels // 2, up=True))
         return tower
 
     def _post_process(self) -> nn.ModuleList:
         config, cells = self.config, nn.ModuleList()
-        options = {"expansion": POSTPROCESS_EXPANSION, "use_se": config.use_se}
+        cell = partial(DecoderCell, expansion=POSTPROCESS_EXPANSION, use_se=config.use_se)
         for block in reversed(range(config.num_postprocess_blocks)):
             channels = config.num_channels_dec << block
-            cells.append(DecoderCell(2 * channels, channels, up=True, **options))
-            cells.extend(DecoderCell(channels, channels, **options) for _ in range(config.num_postprocess_cells - 1))
+            cells.append(cell(2 * channels, channels, up=True))
+            cells.extend(cell(channels, channels) for _ in range(config.num_postprocess_cells - 1))
         return cells
 
     def bottom_up(self, image: Tensor) -> Activations:

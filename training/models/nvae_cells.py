@@ -252,10 +252,11 @@ def norm(weight: Tensor) -> Tensor:
 
 def plain_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     """A convolution like `like`, with other weights."""
-    outputs, inputs = like.out_channels, like.in_channels
+    kernel = like.kernel_size[0]
     conv = nn.Conv2d(
-        inputs, outputs, like.kernel_size, like.stride, like.padding, groups=like.groups, bias=bias is not None
-    )  # type: ignore[arg-type]
+        like.in_channels, like.out_channels, kernel, like.stride[0], kernel // 2, groups=like.groups,
+        bias=bias is not None,
+    )  # fmt: skip
     conv.weight = nn.Parameter(weight.detach().clone())
     if bias is not None:
         conv.bias = nn.Parameter(bias.detach().clone())
