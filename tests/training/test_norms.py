@@ -15,7 +15,7 @@ def exact(model: nn.Module) -> float:
     return sum(float(torch.linalg.matrix_norm(effective_weight(conv).flatten(1), 2)) for conv in convs)
 
 
-def small() -> nn.Module:
+def small() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(WNConv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4))
 
