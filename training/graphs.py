@@ -23,7 +23,7 @@ from training.likelihoods import Likelihood
 from training.models.contract import HierarchicalVAE
 
 OPSET = 20  # the first with Gelu as one operator
-EXTERNAL_FROM = 1024  # bytes; smaller tensors (shapes, scalars) stay in the graph, where ONNX Runtime wants them
+EXTERNAL_FROM = 1024  # bytes; smaller tensors and whole numbers (shapes) stay in the graph: ONNX Runtime wants them
 ALIGNMENT = 64  # bytes
 
 DECODER_INPUTS = ("noise", "given", "keep", "temperature")
@@ -48,7 +48,7 @@ class DecoderGraph(nn.Module):
             parameters,
             pack([level.z for level in levels]),
             pack([level.prior.mean for level in levels]),
-            pack([level.prior.scale for level in levels]),
+            pack([level.prior.log_scale for level in levels]).exp(),
         )
 
 
@@ -65,7 +65,7 @@ class EncoderGraph(nn.Module):
         return (
             pack([level.z for level in levels]),
             pack([level.posterior.mean for level in levels]),
-            pack([level.posterior.scale for level in levels]),
+            pack([level.posterior.log_scale for level in levels]).exp(),
             pack([level.kl for level in levels]),
             parameters,
         )
@@ -76,7 +76,7 @@ def onnx_graph(
 ) -> onnx.ModelProto:
     """Trace `module` with batch as the one dynamic dimension. `arguments` have batch 2, so that 1 is not special."""
     batch = torch.export.Dim("batch", min=1)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # deprecations inside the exporter; what matters is checked below and after
         program = torch.onnx.export(
             module.eval(),
@@ -90,7 +90,7 @@ def onnx_graph(
         )
     assert program is not None, "the dynamo exporter always returns a program"
     graph = program.model_proto
-    _strip(graph)
+    _strip(graph.graph)
     stay_in_blocks(graph)
     for value in (*graph.graph.input, *graph.graph.output):
         if value.type.tensor_type.shape.dim[0].dim_param != "batch":
@@ -98,12 +98,16 @@ def onnx_graph(
     return graph
 
 
-def _strip(graph: onnx.ModelProto) -> None:
+def _strip(graph: onnx.GraphProto) -> None:
     """Drop what only explains the trace (source lines, inferred shapes): it is larger than the graph itself."""
-    del graph.graph.value_info[:]
-    for element in (*graph.graph.node, *graph.graph.initializer, *graph.graph.input, *graph.graph.output):
+    del graph.value_info[:]
+    for element in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         del element.metadata_props[:]
         element.doc_string = ""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _strip(attribute.g)
 
 
 def decoder_arguments(model: HierarchicalVAE, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -135,7 +139,7 @@ def write_graphs(folder: Path, decoder: onnx.ModelProto, encoder: onnx.ModelProt
             casts = []
             for tensor in graph.graph.initializer:
                 array = numpy_helper.to_array(tensor)
-                if array.nbytes < EXTERNAL_FROM:
+                if array.nbytes < EXTERNAL_FROM or array.dtype == np.int64:
                     continue
                 stored = array.astype(np.float16) if half and array.dtype == np.float32 else array
                 if stored is not array:

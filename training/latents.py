@@ -7,6 +7,7 @@ each level in C, H, W order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -26,14 +27,20 @@ class LatentShape(NamedTuple):
 
 
 def pack(latents: Sequence[Tensor]) -> Tensor:
-    """Levels [B, C_l, H_l, W_l], top first -> [B, N]."""
-    return torch.cat([z.flatten(1) for z in latents], dim=1)
+    """Levels [B, C_l, H_l, W_l], top first -> [B, N]. Neighbours of one resolution are joined by one operator."""
+    runs = [list(run) for _, run in groupby(latents, key=lambda z: z.shape[2:])]
+    return torch.cat([torch.cat(run, dim=1).flatten(1) for run in runs], dim=1)
 
 
 def unpack(packed: Tensor, shapes: Sequence[LatentShape]) -> list[Tensor]:
     """[B, N] -> levels [B, C_l, H_l, W_l], top first. Inverse of `pack`."""
-    parts = packed.split([shape.size for shape in shapes], dim=1)
-    return [part.unflatten(1, tuple(shape)) for part, shape in zip(parts, shapes, strict=True)]
+    runs = [list(run) for _, run in groupby(shapes, key=lambda shape: shape[1:])]
+    parts = packed.split([sum(shape.size for shape in run) for run in runs], dim=1)
+    levels: list[Tensor] = []
+    for part, run in zip(parts, runs, strict=True):
+        channels = [shape.channels for shape in run]
+        levels += part.unflatten(1, (sum(channels), *run[0][1:])).split(channels, dim=1)
+    return levels
 
 
 def standard_noise(shapes: Sequence[LatentShape], batch: int, generator: torch.Generator) -> list[Tensor]:

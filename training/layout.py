@@ -11,6 +11,8 @@ even fused into the convolution, but two things in the middle of a level send th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
@@ -73,8 +75,16 @@ def _enter_blocks(graph: onnx.GraphProto) -> None:
 def _replace(graph: onnx.GraphProto, replaced: dict[str, list[NodeProto]]) -> None:
     """Put other nodes in the place of those whose first output is named; drop initializers that nobody reads."""
     nodes = [new for node in graph.node for new in replaced.get(node.output[0], [node])]
-    read = {name for node in nodes for name in node.input}
+    read = set(_read(nodes))
     tensors = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(tensors)
+
+
+def _read(nodes: Iterable[NodeProto]) -> Iterator[str]:
+    """Names of the values that `nodes` read; the body of a loop reads those of the graph around it."""
+    for node in nodes:
+        yield from node.input
+        for attribute in node.attribute:
+            yield from _read(attribute.g.node)

@@ -13,14 +13,16 @@ later; the posterior pass runs it on all pixels at once, the prior pass pixel by
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, cast
+from collections.abc import Callable
+from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan  # a loop that can be exported; it has no public name yet
 
-from training.latents import LatentShape
+from training.latents import LatentShape, pack
 from training.likelihoods import Bernoulli
 from training.models.contract import (
     Activations,
@@ -30,6 +32,7 @@ from training.models.contract import (
     PosteriorLevel,
     PriorLevel,
 )
+from training.models.vdvae import VDVAE
 
 CERTAIN = 40.0  # the logit of a pixel that is known: exp(-40) is nothing beside 1 in float32
 SMALLEST = 1e-7  # probabilities closer to 0 or 1 are nothing in float32
@@ -61,30 +64,36 @@ class CausalConv(nn.Module):
     Those are the first taps of the kernel's upper half, so no others are kept: weight [outputs, inputs, taps].
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, sees_itself: bool) -> None:
+    inside: Tensor
+    places: Tensor
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, size: int, *, sees_itself: bool) -> None:
         super().__init__()
-        self.reach = kernel // 2
-        self.rows = self.reach + 1
+        self.reach, self.columns = kernel // 2, kernel
         self.taps = self.reach * kernel + self.reach + sees_itself
+        back = self.reach * size + self.reach  # how many pixels back the first tap is
+        self.memory = back + sees_itself  # how many pixels have to be remembered
         self.weight = nn.Parameter(torch.randn(outputs, inputs, self.taps) / math.sqrt(inputs * max(1, self.taps)))
         self.bias = nn.Parameter(torch.zeros(outputs))
+        down, right = torch.arange(self.taps) // kernel - self.reach, torch.arange(self.taps) % kernel - self.reach
+        row, column = torch.arange(size * size) // size, torch.arange(size * size) % size
+        seen = row[:, None] + down >= 0, column[:, None] + right >= 0, column[:, None] + right < size
+        self.register_buffer("inside", torch.stack(seen).all(dim=0).float(), persistent=False)  # [pixels, taps]
+        self.register_buffer("places", back + down * size + right, persistent=False)  # [taps], see `at_pixel`
 
     def forward(self, x: Tensor) -> Tensor:
         """All pixels at once, [B, inputs, H, W] -> [B, outputs, H, W]."""
-        columns = 2 * self.reach + 1
-        weight = F.pad(self.weight, (0, self.rows * columns - self.taps)).unflatten(2, (self.rows, columns))
+        rows = self.reach + 1
+        weight = F.pad(self.weight, (0, rows * self.columns - self.taps)).unflatten(2, (rows, self.columns))
         return F.conv2d(F.pad(x, (self.reach, self.reach, self.reach, 0)), weight, self.bias)
 
-    def matrix(self) -> Tensor:
-        """The weights of one pixel's neighbours, side by side as `neighbours` lists them: [taps * inputs, outputs]."""
-        return self.weight.permute(2, 1, 0).flatten(0, 1)
+    def at_pixel(self, past: Tensor, inside: Tensor) -> Tensor:
+        """One pixel, whose inputs so far are `past` [B, inputs, memory] -> [B, outputs].
 
-    def neighbours(self, pixel: int, size: int) -> list[int | None]:
-        """The pixels that each tap sees, None beyond the edge of the image."""
-        row, column = divmod(pixel, size)
-        places = [divmod(tap, 2 * self.reach + 1) for tap in range(self.taps)]
-        seen = [(row + down - self.reach, column + right - self.reach) for down, right in places]
-        return [r * size + c if r >= 0 and 0 <= c < size else None for r, c in seen]
+        `inside` [taps] is 0 where a tap is beyond the edge of the image.
+        """
+        seen = past.index_select(2, self.places) * inside
+        return F.linear(seen.flatten(1), self.weight.flatten(1), self.bias)
 
 
 class Block(nn.Module):
@@ -92,12 +101,27 @@ class Block(nn.Module):
 
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
-        self.conv = CausalConv(config.width, config.middle, config.kernel, sees_itself=True)
+        self.conv = CausalConv(config.width, config.middle, config.kernel, config.image_size, sees_itself=True)
         self.out = nn.Conv2d(config.middle, config.width, 1, bias=False)
         self.out.weight.data *= math.sqrt(1 / config.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.out(F.gelu(self.conv(x)))
+
+
+class Pixel(NamedTuple):
+    """What the prior pass is told of one pixel; of all pixels, with one more dimension in front."""
+
+    threshold: Tensor  # [B, 1]: drawn white where the logit is above
+    keep: Tensor  # [B, 1] bool
+    given: Tensor  # [B, 1]
+    bias: Tensor  # [width]: what the network knows of the place
+    inside: list[Tensor]  # [taps] of each convolution
+
+
+# What the prior pass remembers between two pixels: the past inputs [B, inputs, memory] of each convolution.
+Memory = list[Tensor]
+Step = Callable[[Memory, Pixel], tuple[Memory, tuple[Tensor, Tensor]]]
 
 
 class Network(nn.Module):
@@ -106,9 +130,8 @@ class Network(nn.Module):
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
         size, width = config.image_size, config.width
-        self.size = size
-        self.first = CausalConv(1, width, config.first_kernel, sees_itself=False)
-        self.place = nn.Parameter(torch.zeros(width, size, size))  # what is known before any pixel is seen
+        self.first = CausalConv(1, width, config.first_kernel, size, sees_itself=False)
+        self.place = nn.Parameter(torch.zeros(width, size, size))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.head = nn.Conv2d(width, 1, 1)
 
@@ -119,45 +142,35 @@ class Network(nn.Module):
             x = block(x)
         return cast(Tensor, self.head(F.gelu(x)))
 
+    @property
+    def residual(self) -> list[Block]:
+        return cast(list[Block], list(self.blocks))
 
-class Memory:
-    """The network one pixel at a time: it remembers the state of every pixel before each block, [B, C] each.
+    @property
+    def convs(self) -> list[CausalConv]:
+        return [self.first, *(block.conv for block in self.residual)]
 
-    A convolution at one pixel is one product of its neighbours' states with a matrix.
-    """
+    def memory(self, like: Tensor) -> Memory:
+        """Before the first pixel there is nothing; the batch is that of `like` [B, ...]."""
+        return [like.new_zeros(like.shape[0], conv.weight.shape[1], conv.memory) for conv in self.convs]
 
-    def __init__(self, network: Network, batch: Tensor) -> None:
-        """`batch` is any tensor [B, ...]: the states are of its batch, type and device."""
-        self.size = network.size
-        self.pixels: list[Tensor] = []
-        self.places = network.place.flatten(1).T.split(1)  # [1, C] each
-        self.convs = [network.first, *(cast(Block, block).conv for block in network.blocks)]
-        self.matrices = [conv.matrix() for conv in self.convs]
-        self.returns = [cast(Block, block).out.weight.flatten(1).T for block in network.blocks]
-        self.head, self.head_bias = network.head.weight.flatten(1).T, network.head.bias
-        self.states: list[list[Tensor]] = [[] for _ in self.returns]
-        self.beyond = [batch.new_zeros(len(batch), conv.weight.shape[1]) for conv in self.convs]
-
-    def next_logit(self) -> Tensor:
-        """The logit of the next pixel given `pixels`, [B, 1]; append the pixel that was chosen to `pixels`."""
-        pixel = len(self.pixels)
-        x = self._conv(0, self.pixels, pixel) + self.places[pixel]
-        for index, matrix in enumerate(self.returns):
-            states = self.states[index]
-            states.append(x)
-            x = torch.addmm(x, F.gelu(self._conv(index + 1, states, pixel)), matrix)
-        return torch.addmm(self.head_bias, F.gelu(x), self.head)
-
-    def _conv(self, index: int, before: list[Tensor], pixel: int) -> Tensor:
-        conv, beyond = self.convs[index], self.beyond[index]
-        seen = conv.neighbours(pixel, self.size)
-        inputs = torch.cat([beyond if place is None else before[place] for place in seen], dim=1)
-        return torch.addmm(conv.bias, inputs, self.matrices[index])
+    def step(self, memory: Memory, pixel: Pixel) -> tuple[Memory, tuple[Tensor, Tensor]]:
+        """The memory after one pixel, the pixel's logit and its value [B, 1]: the same as `forward`, in pieces."""
+        x = self.first.at_pixel(memory[0], pixel.inside[0]) + pixel.bias
+        pasts = []
+        for block, past, inside in zip(self.residual, memory[1:], pixel.inside[1:], strict=True):
+            past = torch.cat([past[:, :, 1:], x[:, :, None]], dim=2)
+            x = x + F.linear(F.gelu(block.conv.at_pixel(past, inside)), block.out.weight.flatten(1))
+            pasts.append(past)
+        logit = F.linear(F.gelu(x), self.head.weight.flatten(1), self.head.bias)
+        value = torch.where(pixel.keep, pixel.given, (pixel.threshold < logit).to(logit.dtype))
+        return [torch.cat([memory[0][:, :, 1:], value[:, :, None]], dim=2), *pasts], (logit, value)
 
 
 class Autoregressive(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`, with level i the pixel i in raster order."""
 
+    citation = VDVAE.citation
     config: AutoregressiveConfig
     prior: ClassVar[Literal["normal", "bernoulli"]] = "bernoulli"
 
@@ -190,18 +203,19 @@ class Autoregressive(HierarchicalVAE):
 
         That is where tau * logit Phi(eps) < logit p, which at tau = 0 is p > 1/2 whatever the noise.
         """
-        thresholds = (temperature * logit_of_normal(_packed(noise))).split(1, dim=1)  # [B, 1] each, as all below
-        kept, pixels = _packed(keep).split(1, dim=1), _packed(given).split(1, dim=1)
-        memory, logits = Memory(self.network, temperature), []
-        for threshold, is_kept, pixel in zip(thresholds, kept, pixels, strict=True):
-            logits.append(memory.next_logit())
-            drawn = (threshold < logits[-1]).to(pixel.dtype)
-            memory.pixels.append(torch.where(is_kept, pixel, drawn))
-        z = torch.cat(memory.pixels, dim=1)[:, :, None, None]
-        priors = self._priors(torch.cat(logits, dim=1)[:, :, None, None])
-        levels = [PriorLevel(z_i, prior) for z_i, prior in zip(self._levels(z), priors, strict=True)]
+        pixels = Pixel(
+            threshold=(temperature * logit_of_normal(pack(noise))).T[:, :, None],
+            keep=pack(keep).T[:, :, None],
+            given=pack(given).T[:, :, None],
+            bias=self.network.place.flatten(1).T,
+            inside=[conv.inside for conv in self.network.convs],
+        )
+        logits, z = _walk(self.network.step, self.network.memory(temperature), pixels)
         size = self.config.image_size
-        return self._image(z.flatten(1).unflatten(1, (1, size, size))), levels
+        z = z.squeeze(2).T.unflatten(1, (1, size, size))
+        priors = self._priors(logits.squeeze(2).T[:, :, None, None])
+        levels = [PriorLevel(z_i, prior) for z_i, prior in zip(self._levels(z), priors, strict=True)]
+        return self._image(z), levels
 
     def _priors(self, logits: Tensor) -> list[Normal]:
         """The mean p and the scale sqrt(p (1 - p)) of each level."""
@@ -219,12 +233,25 @@ class Autoregressive(HierarchicalVAE):
         return CERTAIN * (2 * z - 1)
 
 
-def _packed(levels: list[Tensor]) -> Tensor:
-    """Levels [B, 1, 1, 1] -> [B, N]."""
-    return torch.cat(levels, dim=1).flatten(1)
-
-
 def logit_of_normal(eps: Tensor) -> Tensor:
     """log Phi(eps) - log(1 - Phi(eps)), Phi the cumulative distribution of the standard normal."""
     probability = (0.5 * (1 + torch.erf(eps * math.sqrt(0.5)))).clamp(SMALLEST, 1 - SMALLEST)
     return torch.log(probability) - torch.log1p(-probability)
+
+
+def _walk(step: Step, memory: Memory, pixels: Pixel) -> tuple[Tensor, Tensor]:
+    """`step` from pixel to pixel: what it says of each, [N, B, 1] twice.
+
+    A graph gets one loop (ONNX's Scan), where unrolling would write the network down 196 times and take minutes.
+    """
+    if torch.compiler.is_exporting():
+        logits, values = scan(step, memory, pixels)[1]
+        return logits, values
+    said = []
+    for index in range(len(pixels.bias)):
+        threshold, keep, given, bias = (field[index] for field in pixels[:4])
+        inside = [taps[index] for taps in pixels.inside]
+        memory, of_pixel = step(memory, Pixel(threshold, keep, given, bias, inside))
+        said.append(of_pixel)
+    logits, values = (torch.stack(parts) for parts in zip(*said, strict=True))
+    return logits, values
