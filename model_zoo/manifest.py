@@ -64,6 +64,9 @@ class Level(Strict):
     width: int = Field(gt=0)
     offset: int = Field(ge=0)
     kl_nats: float | None = Field(default=None, description="mean KL(q||p) over the test set; None if not measured")
+    active_units: int | None = Field(
+        default=None, ge=0, description="of its numbers, those with a mean KL above 0.01 nats; None if not measured"
+    )
 
     @property
     def size(self) -> int:
@@ -143,6 +146,9 @@ class Manifest(Strict):
     dataset: str = ""
     image: Image
     likelihood: Likelihood
+    calibrated_temperature: float | None = Field(
+        default=None, gt=0, description="sampling temperature that the decoder's batch norm was calibrated for, if any"
+    )
     levels: tuple[Level, ...] = Field(min_length=1)
     metrics: tuple[Metric, ...] = ()
     provenance: Provenance

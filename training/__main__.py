@@ -19,12 +19,13 @@ from training.importers import openai_vdvae
 from training.importers.download import OPENAI_VDVAE
 from training.importers.weights import WeightsError
 from training.publish import export_run, import_published
+from training.recalibrate import CalibrationError
 from training.recipe import RecipeError, load_recipe, shipped_recipes
 from training.run import train
 from training.trainer import DivergenceError
 
 EXPECTED_ERRORS = (
-    RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, ExportError, BundleError
+    RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, CalibrationError, ExportError, BundleError
 )  # fmt: skip
 BUNDLES = Path("model_zoo/bundles")
 
@@ -85,6 +86,10 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--examples", type=int, default=16, help="test images to put into the bundle")
     command.add_argument("--half", action="store_true", help="store weights as float16; evaluate with --half too")
+    command.add_argument(
+        "--calibrate-temperature", type=temperature, metavar="T",
+        help="re-estimate the decoder's batch norm for samples at this temperature",
+    )  # fmt: skip
     command.add_argument("--licence", default="MIT", help="licence of the weights")
     command.add_argument("--citation", default="", help="what to cite")
     add_machine(command)
@@ -93,11 +98,12 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("import", help="turn a published checkpoint into a bundle")
     command.add_argument("publisher", choices=["openai-vdvae", "nvlabs-nvae"])
     command.add_argument(
-        "file", type=Path, nargs="?", help="*-model.th or *-model-ema.th (VDVAE), checkpoint.pt (NVAE)"
+        "file",
+        type=Path,
+        metavar="FILE|NAME",
+        help="*-model.th or *-model-ema.th (VDVAE), checkpoint.pt (NVAE); with --download, what it is published as",
     )
-    command.add_argument(
-        "--download", metavar="NAME", help=f"instead of a file: fetch it; openai-vdvae has {', '.join(OPENAI_VDVAE)}"
-    )
+    command.add_argument("--download", action="store_true", help=f"fetch it: one of {', '.join(OPENAI_VDVAE)}")
     checkpoints = Path("data/checkpoints")
     command.add_argument(
         "--checkpoints", type=Path, default=checkpoints, help=f"folder of what is fetched (default: {checkpoints})"
@@ -127,6 +133,13 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def temperature(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1.5:
+        raise argparse.ArgumentTypeError(f"{value:g} is not above 0 and at most 1.5")
     return value
 
 

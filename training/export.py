@@ -42,6 +42,8 @@ class About:
     citation: str = ""
     metrics: tuple[manifest.Metric, ...] = ()
     kl_nats: Sequence[float] | None = None  # by level, from the top
+    active_units: Sequence[int] | None = None  # likewise
+    calibrated_temperature: float | None = None
     examples: Sequence[tuple[NDArray[np.uint8], str]] = field(default=())  # image [H, W, C] and its label
 
 
@@ -151,7 +153,8 @@ def describe(model: HierarchicalVAE, about: About, examples: Sequence[str]) -> d
             "bits": 8,
         },
         "likelihood": describe_likelihood(config.likelihood),
-        "levels": describe_levels(model.shapes, about.kl_nats),
+        "calibrated_temperature": about.calibrated_temperature,
+        "levels": describe_levels(model.shapes, about),
         "metrics": [metric.model_dump() for metric in about.metrics],
         "provenance": about.provenance.model_dump(),
         "exporter": {"opset": graphs.OPSET, "torch": torch.__version__, "onnx": onnx.__version__},
@@ -167,11 +170,13 @@ def describe_likelihood(likelihood: Likelihood) -> dict[str, Any]:
     return likelihood.model_dump()
 
 
-def describe_levels(shapes: Sequence[LatentShape], kl_nats: Sequence[float] | None) -> list[dict[str, Any]]:
+def describe_levels(shapes: Sequence[LatentShape], about: About) -> list[dict[str, Any]]:
     levels, offset = [], 0
     for index, shape in enumerate(shapes):
-        rate = None if kl_nats is None else kl_nats[index]
-        levels.append({"index": index, **shape._asdict(), "offset": offset, "kl_nats": rate})
+        rate = None if about.kl_nats is None else about.kl_nats[index]
+        active = None if about.active_units is None else about.active_units[index]
+        place = {"index": index, **shape._asdict(), "offset": offset}
+        levels.append({**place, "kl_nats": rate, "active_units": active})
         offset += shape.size
     return levels
 
@@ -204,11 +209,12 @@ def card(described: dict[str, Any]) -> str:
         f"| {m['note']} |"
         for m in described["metrics"]
     ] or ["| not measured | | | | | |"]
-    lines += ["", "| level | resolution | latents | mean KL, nats |", "|---|---|---|---|"]
+    lines += ["", "| level | resolution | latents | active | mean KL, nats |", "|---|---|---|---|---|"]
     for level in described["levels"]:
         size = level["channels"] * level["height"] * level["width"]
         rate = "not measured" if level["kl_nats"] is None else f"{level['kl_nats']:.3f}"
-        lines.append(f"| {level['index']} | {level['height']}x{level['width']} | {size:,} | {rate} |")
+        active = "" if level["active_units"] is None else f"{level['active_units']:,}"
+        lines.append(f"| {level['index']} | {level['height']}x{level['width']} | {size:,} | {active} | {rate} |")
     facts = {
         "Seed": provenance["seed"],
         "Steps": provenance["steps"],
@@ -219,6 +225,7 @@ def card(described: dict[str, Any]) -> str:
         "Imported from": provenance["imported"] and provenance["imported"]["source"],
         "Licence": described["licence"],
         "Citation": described["citation"],
+        "Batch norm calibrated for temperature": described["calibrated_temperature"],
     }
     lines += ["", *(f"- {name}: {value}" for name, value in facts.items() if value is not None)]
     return "\n".join(lines) + "\n"

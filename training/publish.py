@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -19,25 +20,37 @@ from training.figures import Figures
 from training.importers import nvlabs_nvae, openai_vdvae
 from training.importers.download import fetch_checkpoint, find
 from training.importers.weights import Published, WeightsError, sha256
+from training.recalibrate import CalibrationError, recalibrate
 from training.recipe import Recipe
 from training.trainer import model_from_checkpoint
 
 
 def export_run(options: argparse.Namespace) -> None:
-    """Checkpoint (averaged weights) -> bundle. Raises CheckpointError, DataError, ExportError, BundleError."""
+    """Checkpoint (averaged weights) -> bundle.
+
+    Raises CheckpointError, DataError, CalibrationError, ExportError, BundleError.
+    """
     state = load_checkpoint(options.checkpoint)
     recipe, model = model_from_checkpoint(state)
-    metrics, kl_nats = combine([read_figures(path, state["step"], half=options.half) for path in options.metrics])
+    if options.calibrate_temperature is not None:
+        if options.metrics:
+            raise CalibrationError(
+                "--metrics were measured without calibration, which changes them: give one of the two"
+            )
+        recalibrate(model, options.calibrate_temperature, generator=torch.Generator().manual_seed(recipe.seed))
+    measured = combine([read_figures(path, state["step"], half=options.half) for path in options.metrics])
     name = options.name or recipe.name
     about = About(
         name=name,
         summary=recipe.summary,
         dataset=recipe.data.name,
         licence=options.licence,
-        citation=options.citation or openai_vdvae.CITATION,
+        citation=options.citation or model.citation,
         provenance=provenance_of(state, recipe),
-        metrics=metrics,
-        kl_nats=kl_nats,
+        metrics=measured.metrics,
+        kl_nats=measured.kl_nats,
+        active_units=measured.active_units,
+        calibrated_temperature=options.calibrate_temperature,
         examples=examples_of(recipe, options.data, options.examples),
     )
     manifest = export_bundle(model, about, options.out / name, half=options.half)
@@ -55,7 +68,7 @@ def import_published(options: argparse.Namespace) -> None:
         name=options.name,
         summary=f"{published.family} imported from {file.name}",
         licence=published.licence,
-        citation=published.citation,
+        citation=published.model.citation,
         provenance=Provenance(recipe={"model": published.model.config.model_dump(mode="json")}, imported=imported),
     )
     manifest = export_bundle(published.model, about, options.out / options.name, half=options.half)
@@ -63,12 +76,10 @@ def import_published(options: argparse.Namespace) -> None:
 
 
 def checkpoint_of(options: argparse.Namespace) -> tuple[Path, str | None]:
-    """The file to import, fetched first if `--download` names it, and its configuration. Raises WeightsError."""
-    if (options.file is None) == (options.download is None):
-        raise WeightsError("give either a file to import, or --download NAME")
-    if options.download is None:
+    """The file to import, fetched first if `--download` asks for it, and its configuration. Raises WeightsError."""
+    if not options.download:
         return options.file, options.config
-    checkpoint = find(options.publisher, options.download)
+    checkpoint = find(options.publisher, str(options.file))
     file = fetch_checkpoint(checkpoint, options.checkpoints)
     print(f"{file} has SHA-256 {sha256(file)}; its authors published none to compare it with")
     return file, options.config or checkpoint.config
@@ -113,14 +124,24 @@ def read_figures(path: Path, step: int, *, half: bool) -> Figures:
     return figures
 
 
-def combine(files: list[Figures]) -> tuple[tuple[Metric, ...], tuple[float, ...] | None]:
-    """Of each estimator the figure over the most images, and the rates by level of the widest evaluation.
+class Measured(NamedTuple):
+    """What a manifest says of a model's figures; levels from the top."""
+
+    metrics: tuple[Metric, ...] = ()
+    kl_nats: tuple[float, ...] | None = None
+    active_units: tuple[int, ...] | None = None
+
+
+def combine(files: list[Figures]) -> Measured:
+    """Of each estimator the figure over the most images, and the levels of the widest evaluation.
 
     A bound with many samples takes hours, so it is often measured on fewer images than the ELBO.
     """
+    if not files:
+        return Measured()
     widest = sorted(files, key=lambda figures: max(metric.images for metric in figures.metrics))
     metrics = {metric.estimator: metric for figures in widest for metric in figures.metrics}
-    return tuple(metrics.values()), widest[-1].kl_nats if widest else None
+    return Measured(tuple(metrics.values()), widest[-1].kl_nats, widest[-1].active_units)
 
 
 def examples_of(recipe: Recipe, root: Path, count: int) -> list[tuple[NDArray[np.uint8], str]]:

@@ -30,13 +30,14 @@ def figures(images: int, *estimators: str, half: bool = True, kl: float = 1.0) -
 
 
 def test_of_each_estimator_the_figure_over_the_most_images_counts() -> None:
-    metrics, kl_nats = combine([figures(10_000, "ELBO", kl=3.0), figures(5_000, "ELBO", "IW-100")])
+    metrics, kl_nats, active = combine([figures(10_000, "ELBO", kl=3.0), figures(5_000, "ELBO", "IW-100")])
     assert {metric.estimator: metric.images for metric in metrics} == {"ELBO": 10_000, "IW-100": 5_000}
     assert kl_nats == (3.0, 2.0)
+    assert active == (3, 4)
 
 
 def test_a_bundle_may_have_no_figures() -> None:
-    assert combine([]) == ((), None)
+    assert combine([]) == ((), None, None)
 
 
 @pytest.mark.parametrize(("step", "half"), [(101, True), (100, False)])

@@ -16,7 +16,6 @@ from training.models.nvae import NVAE, NVAEConfig
 
 SOURCE = "https://github.com/NVlabs/NVAE"
 LICENCE = "NVIDIA Source Code License for NVAE: non-commercial use only (research or evaluation)"
-CITATION = "Vahdat, A. and Kautz, J. NVAE: A Deep Hierarchical Variational Autoencoder. NeurIPS 2020."
 NOTICE = (
     f"These weights are NVIDIA's, under the {LICENCE}. That covers whatever you make from them, this bundle included."
 )
@@ -93,7 +92,7 @@ def load_published(path: Path) -> NVAE:
 
 def published(path: Path) -> Published:
     """The model and where it comes from. Raises WeightsError."""
-    return Published(load_published(path), "NVAE", SOURCE, LICENCE, CITATION, NOTICE)
+    return Published(load_published(path), "NVAE", SOURCE, LICENCE, NOTICE)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -15,7 +15,6 @@ from training.recipe import load_recipe
 
 SOURCE = "https://github.com/openai/vdvae"
 LICENCE = "MIT (OpenAI, openai/vdvae)"
-CITATION = "Child, R. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. ICLR 2021."
 NAMES = ("cifar10", "imagenet32", "imagenet64", "ffhq256", "ffhq1024")
 
 
@@ -83,4 +82,4 @@ def load_published(path: Path, config: VDVAEConfig) -> VDVAE:
 
 def published(path: Path, config: str) -> Published:
     """The model of the configuration called or filed `config`, and where it comes from. Raises WeightsError."""
-    return Published(load_published(path, read_config(config)), "Very Deep VAE", SOURCE, LICENCE, CITATION)
+    return Published(load_published(path, read_config(config)), "Very Deep VAE", SOURCE, LICENCE)

@@ -25,7 +25,6 @@ class Published(NamedTuple):
     family: str  # as its authors write it
     source: str
     licence: str
-    citation: str
     notice: str = ""  # what whoever imports it must be told
 
 
