@@ -147,9 +147,8 @@ def test_the_command_fetches_says_the_digest_and_imports(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["openai-vdvae"], "give either a file to import, or --download NAME"),
-        (["openai-vdvae", "model.th", "--download", "ffhq256"], "give either a file to import, or --download NAME"),
         (["openai-vdvae", "--download", "ffhq"], "publishes no 'ffhq'"),
+        (["openai-vdvae", "ffhq256", "--config", "ffhq256"], "no file ffhq256"),
         (["nvlabs-nvae", "--download", "mnist"], "drive.google.com"),
     ],
 )
