@@ -141,7 +141,9 @@ def rows_of(manifest: Manifest, published: Published) -> Iterator[Row]:
     likelihood, image = manifest.likelihood, manifest.image
     known = {(dataset.name, dataset.dims, dataset.bits): dataset for dataset in published.datasets}
     dataset = known.get((manifest.dataset, image.dims, likelihood.bits))
-    title = f"{manifest.dataset or 'unnamed'} ({image.height}x{image.width}x{image.channels}, {likelihood.bits} bits)"
+    title = manifest.dataset
+    if not dataset and (not title or title in {name for name, _, _ in known}):  # of another size, or without a name
+        title = f"{title or 'unnamed'} ({image.height}x{image.width}x{image.channels}, {likelihood.bits}-bit)"
     notes = list(dataset.notes if dataset else ())
     if (likelihood.edge_rule, likelihood.bits) == ("reference-vdvae", 5):
         notes.append("unnormalised-5-bit")
@@ -150,7 +152,7 @@ def rows_of(manifest: Manifest, published: Published) -> Iterator[Row]:
     flows = manifest.provenance.recipe.get("model", {}).get("num_nf", 0)
     for metric in manifest.metrics:
         yield Row(
-            dataset=dataset.name if dataset else title,
+            dataset=title,
             model=manifest.name,
             estimator=metric.estimator,
             nats=metric.nats_per_image,

@@ -96,8 +96,10 @@ def test_a_bundle_stands_first_among_its_data_set_only(published: Published) -> 
 def test_images_of_another_size_are_another_data_set(published: Published) -> None:
     small = manifest(metrics=[metric()], image__height=14, image__width=14)
     rows, text = compare(published, small)
-    assert [row["data set"] for row in rows] == ["MNIST (14x14x1, 1 bits)"]
+    assert [row["data set"] for row in rows] == ["MNIST (14x14x1, 1-bit)"]
     assert "static" not in text
+    rows, _ = compare(published, small.model_copy(update={"dataset": "MNIST 14x14"}))
+    assert [row["data set"] for row in rows] == ["MNIST 14x14"]
 
 
 def test_mnist_warns_of_its_binarisation_and_of_estimators(published: Published) -> None:
