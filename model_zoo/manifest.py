@@ -59,6 +59,7 @@ class Level(Strict):
     """One latent z_l: `channels` x `height` x `width` numbers at `offset` of the packed vector."""
 
     index: int = Field(ge=0)
+    label: str = Field(default="", description="what the level is, where its resolution does not say it")
     channels: int = Field(gt=0)
     height: int = Field(gt=0)
     width: int = Field(gt=0)
@@ -148,6 +149,11 @@ class Manifest(Strict):
     likelihood: Likelihood
     calibrated_temperature: float | None = Field(
         default=None, gt=0, description="sampling temperature that the decoder's batch norm was calibrated for, if any"
+    )
+    prior: Literal["normal", "bernoulli"] = Field(
+        default="normal",
+        description="of every level. Latents of a bernoulli prior are 0 or 1, its mean is the probability of 1, and "
+        "noise chooses by z = 1 where Phi(eps) < sigmoid(logit(mean) / temperature)",
     )
     levels: tuple[Level, ...] = Field(min_length=1)
     metrics: tuple[Metric, ...] = ()

@@ -17,6 +17,7 @@ class LevelCard(BaseModel):
     """One level; level 0 is the coarsest. The KL is the mean over the test set."""
 
     index: int
+    label: str
     channels: int
     height: int
     width: int
@@ -65,6 +66,7 @@ class Card(BaseModel):
     dataset: str
     image: Image
     likelihood: Likelihood
+    prior: Literal["normal", "bernoulli"]
     levels: list[LevelCard]
     groups: list[GroupCard]
     latents: int
@@ -108,6 +110,7 @@ def make_card(model: Model | Unavailable, max_images: int) -> Card | Unavailable
         dataset=manifest.dataset,
         image=manifest.image,
         likelihood=manifest.likelihood,
+        prior=manifest.prior,
         levels=levels,
         groups=[_group(name, [levels[index] for index in indices]) for name, indices in manifest.groups.items()],
         latents=manifest.latents,

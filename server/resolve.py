@@ -30,6 +30,10 @@ Reference = SeedSource | ExampleImage  # one image, as an edit refers to it
 
 MAX_PIXELS = 1 << 26  # of all PNGs of an answer together, after scaling
 MAX_ELEMENTS = 1 << 26  # of all arrays that an answer includes: 256 MiB
+NO_NOISE = (
+    "The latents of this model are 0 or 1, and many values of the noise give the same one: an example does not say "
+    'which was its own. Use space "latent" for an example; a seed has its noise and can be taken in either space'
+)
 
 
 class ResolvedSwap(Swap):
@@ -93,7 +97,8 @@ def resolve(recipe: Recipe, manifest: Manifest, *, fresh_seed: Callable[[], int]
     """Settle every choice of `recipe` for the model of `manifest`. `fresh_seed` is asked when there is no source.
 
     Raises RecipeError with every fault: a level or example that does not exist, a wrong number of temperatures or
-    seeds, more images or pixels than allowed, `keep` without a source that was encoded.
+    seeds, more images or pixels than allowed, `keep` without a source that was encoded, the noise of an example
+    where latents are discrete.
     """
     faults: list[Fault] = []
     source, n = _images(recipe, manifest, fresh_seed, max_images, faults)
@@ -209,6 +214,8 @@ def _edit(recipe: Recipe, index: int, n: int, manifest: Manifest, faults: list[F
     source = edit.source
     if isinstance(source, ExampleImage):
         faults.extend(_no_example(source, manifest, "edits", index, "source", "example"))
+        if edit.space == "noise" and manifest.prior == "bernoulli":
+            faults.append(_fault(NO_NOISE, "edits", index, "space"))
     if isinstance(source, SeedsSource):
         if len(source.seeds) not in (1, n):
             faults.append(_fault(f"{len(source.seeds)} seeds for {n} images", "edits", index, "source", "seeds"))

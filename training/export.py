@@ -153,8 +153,9 @@ def describe(model: HierarchicalVAE, about: About, examples: Sequence[str]) -> d
             "bits": 8,
         },
         "likelihood": describe_likelihood(config.likelihood),
+        "prior": model.prior,
         "calibrated_temperature": about.calibrated_temperature,
-        "levels": describe_levels(model.shapes, about),
+        "levels": describe_levels(model.shapes, about, model.labels),
         "metrics": [metric.model_dump() for metric in about.metrics],
         "provenance": about.provenance.model_dump(),
         "exporter": {"opset": graphs.OPSET, "torch": torch.__version__, "onnx": onnx.__version__},
@@ -170,12 +171,12 @@ def describe_likelihood(likelihood: Likelihood) -> dict[str, Any]:
     return likelihood.model_dump()
 
 
-def describe_levels(shapes: Sequence[LatentShape], about: About) -> list[dict[str, Any]]:
+def describe_levels(shapes: Sequence[LatentShape], about: About, labels: Sequence[str] = ()) -> list[dict[str, Any]]:
     levels, offset = [], 0
     for index, shape in enumerate(shapes):
         rate = None if about.kl_nats is None else about.kl_nats[index]
         active = None if about.active_units is None else about.active_units[index]
-        place = {"index": index, **shape._asdict(), "offset": offset}
+        place = {"index": index, "label": labels[index] if labels else "", **shape._asdict(), "offset": offset}
         levels.append({**place, "kl_nats": rate, "active_units": active})
         offset += shape.size
     return levels

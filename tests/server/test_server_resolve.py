@@ -184,3 +184,31 @@ def test_edits_cannot_ask_for_more_work_than_images_can(settle: Settle) -> None:
     settle(n=64, edits=[swap])
     more = {"op": "swap", "levels": [1], "source": {"seeds": list(range(100, 164))}}
     assert "more than 64" in faults(settle, n=64, edits=[swap, more])["#/edits"]
+
+
+# --- discrete latents -------------------------------------------------------------------------------------------------
+
+
+def swap(source: dict[str, int], space: str) -> Recipe:
+    return Recipe.model_validate({"edits": [{"op": "swap", "levels": [0], "source": source, "space": space}]})
+
+
+def test_the_noise_of_an_example_is_refused_where_latents_are_discrete(manifest: Manifest) -> None:
+    discrete = manifest.model_copy(update={"prior": "bernoulli"})
+    with pytest.raises(RecipeError) as caught:
+        resolve(swap({"example": 0}, "noise"), discrete, fresh_seed=lambda: 1, max_images=4)
+    (fault,) = caught.value.faults
+    assert fault.pointer == "#/edits/0/space"
+    assert "0 or 1" in fault.detail
+    assert 'space "latent"' in fault.detail
+
+
+@pytest.mark.parametrize(
+    ("source", "space"), [({"example": 0}, "latent"), ({"seed": 5}, "noise"), ({"seed": 5}, "latent")]
+)
+def test_everything_else_stays_possible_with_discrete_latents(
+    manifest: Manifest, source: dict[str, int], space: str
+) -> None:
+    discrete = manifest.model_copy(update={"prior": "bernoulli"})
+    resolved = resolve(swap(source, space), discrete, fresh_seed=lambda: 1, max_images=4)
+    assert [edit.levels for edit in resolved.edits] == [(0,)]

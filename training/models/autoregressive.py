@@ -178,7 +178,9 @@ class Autoregressive(HierarchicalVAE):
         super().__init__()
         self.config = config
         self.network = Network(config)
-        self.shapes = [LatentShape(1, 1, 1)] * config.image_size**2
+        size = config.image_size
+        self.shapes = [LatentShape(1, 1, 1)] * size**2
+        self.labels = [f"row {row}, column {column}" for row in range(size) for column in range(size)]
 
     def bottom_up(self, image: Tensor) -> Activations:
         return {0: image / 255}

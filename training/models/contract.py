@@ -11,6 +11,7 @@ No model draws random numbers: the noise eps is always passed in, one tensor [B,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -74,6 +75,7 @@ class HierarchicalVAE(nn.Module):
     config: ModelConfig
     shapes: list[LatentShape]
     prior: ClassVar[Literal["normal", "bernoulli"]] = "normal"  # of every level; a bernoulli one has z in {0, 1}
+    labels: Sequence[str] = ()  # of the levels, where a resolution does not say what a level is
 
     def encode(self, image: Tensor, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:
         """Posterior pass. image [B, C, H, W] in 0..255 -> raw likelihood parameters [B, P, H, W] and the levels."""
