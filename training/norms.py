@@ -32,10 +32,11 @@ class NormPenalty(nn.Module):
         convs = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
         shapes = [conv.weight.flatten(1).shape for conv in convs]
         device = next(model.parameters()).device
-        # Lists inside a tuple are no submodules: the model's weights stay out of this module's state.
-        self._convs = [([c for c, s in zip(convs, shapes, strict=True) if s == shape],) for shape in _unique(shapes)]
-        self._norms = ([layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)],)
-        for index, shape in enumerate(_unique(shapes)):
+        unique = list(dict.fromkeys(shapes))
+        # Plain lists hold no submodules: the model's weights stay out of this module's state.
+        self._convs = [[conv for conv, s in zip(convs, shapes, strict=True) if s == shape] for shape in unique]
+        self._norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+        for index, shape in enumerate(unique):
             vectors = F.normalize(torch.randn(shapes.count(shape), shape[0]), dim=1).to(device)
             self.register_buffer(f"u_{index}", vectors)
         self.register_buffer("warm", torch.tensor(False, device=device))
@@ -43,7 +44,7 @@ class NormPenalty(nn.Module):
     @property
     def layers(self) -> int:
         """How many convolutions are penalised."""
-        return sum(len(convs) for (convs,) in self._convs)
+        return sum(map(len, self._convs))
 
     def forward(self) -> Tensor:
         return self.spectral() + self.batch_norm()
@@ -52,7 +53,7 @@ class NormPenalty(nn.Module):
         """Sum of the largest singular values, approached from below; improves the vectors, too."""
         total = torch.zeros((), device=self.warm.device)
         with torch.autocast(self.warm.device.type, enabled=False):  # a bfloat16 power iteration would stall
-            for index, (convs,) in enumerate(self._convs):
+            for index, convs in enumerate(self._convs):
                 weights = torch.stack([effective_weight(conv).flatten(1) for conv in convs])  # [n, C_out, C_in K K]
                 total = total + self._largest(weights, self.get_buffer(f"u_{index}")).sum()
         self.warm.fill_(True)
@@ -60,10 +61,9 @@ class NormPenalty(nn.Module):
 
     def batch_norm(self) -> Tensor:
         """Sum of max|gamma|."""
-        (norms,) = self._norms
-        if not norms:
+        if not self._norms:
             return torch.zeros((), device=self.warm.device)
-        return torch.stack([norm.weight.float().abs().max() for norm in norms]).sum()
+        return torch.stack([norm.weight.float().abs().max() for norm in self._norms]).sum()
 
     def _largest(self, weights: Tensor, u: Tensor) -> Tensor:
         """The largest singular value [n] of each of `weights` [n, rows, columns]; `u` [n, rows] is updated in place."""
@@ -78,7 +78,3 @@ class NormPenalty(nn.Module):
 def effective_weight(conv: nn.Conv2d) -> Tensor:
     """The weight that convolves, in float32: normalised and masked where the layer does so."""
     return conv.effective_weight() if isinstance(conv, WNConv2d | MaskedConv2d) else conv.weight.float()
-
-
-def _unique(shapes: list[torch.Size]) -> list[torch.Size]:
-    return list(dict.fromkeys(shapes))
