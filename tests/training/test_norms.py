@@ -12,7 +12,7 @@ from training.norms import NormPenalty, effective_weight
 
 def exact(model: nn.Module) -> float:
     convs = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
-    return sum(float(torch.linalg.matrix_norm(effective_weight(conv).flatten(1), 2)) for conv in convs)
+    return sum(float(torch.linalg.matrix_norm(effective_weight(conv).detach().flatten(1), 2)) for conv in convs)
 
 
 def small() -> nn.Sequential:
