@@ -12,6 +12,7 @@ from tiny_families import FAMILIES, tiny
 from torch import Tensor
 
 from training.distributions import log_ratio
+from training.graphs import DecoderGraph, EncoderGraph, decoder_arguments, encoder_arguments
 from training.latents import pack, standard_noise, unpack
 from training.models.contract import HierarchicalVAE
 from training.objective import bound
@@ -205,3 +206,17 @@ def test_every_parameter_gets_a_gradient_from_the_bound(case: Case) -> None:
 
 def tiny_copy(case: Case) -> HierarchicalVAE:
     return tiny(next(name for name in FAMILIES if tiny(name).config == case.model.config))
+
+
+def test_both_graphs_trace_with_any_batch(case: Case) -> None:
+    """What the exporter to ONNX builds on: a pass that fixes the batch (by `len`, say) is no graph."""
+    model, config = case.model, case.model.config
+    generator, batch = torch.Generator().manual_seed(0), torch.export.Dim("batch", min=1)
+    image = (config.image_size, config.image_size, config.image_channels)
+    decoder = (DecoderGraph(model), decoder_arguments(model, 2, generator))
+    encoder = (EncoderGraph(model, config.likelihood), encoder_arguments(model, image, 2, generator))
+    for graph, arguments in (decoder, encoder):
+        program = torch.export.export(graph, arguments, dynamic_shapes=tuple({0: batch} for _ in arguments))
+        three = tuple(torch.cat([argument, argument[:1]]) for argument in arguments)
+        for traced, eager in zip(program.module()(*three), graph(*three), strict=True):
+            assert_close(traced, eager)

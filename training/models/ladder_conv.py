@@ -226,7 +226,7 @@ class ConvLadder(HierarchicalVAE):
         state: Tensor | None = None
         levels = []
         for index, level in enumerate(self._levels()):
-            p, q = level.p(state, len(noise[0])), level.q(state, activations[index])
+            p, q = level.p(state, noise[0].shape[0]), level.q(state, activations[index])
             z = q.mean + q.scale * noise[index]
             state = level(state, z)
             levels.append(PosteriorLevel(z, p, q, kl_normal(q, p)))

@@ -136,7 +136,7 @@ class DenseLadder(HierarchicalVAE):
             ups = [self.up_gaussian[level](activations[level]) for level in range(self.levels)]
         else:
             ups, zs = self._draw_upwards(activations[self.levels - 1], eps)
-        p = self._top_prior(len(eps[0]), eps[0])
+        p = self._top_prior(eps[0].shape[0], eps[0])
         levels = []
         state = eps[0]
         for level in range(self.levels):
