@@ -220,8 +220,11 @@ class Autoregressive(HierarchicalVAE):
         return self._image(z), levels
 
     def _priors(self, logits: Tensor) -> list[Normal]:
-        """The mean p and the scale sqrt(p (1 - p)) of each level."""
-        log_scale = (F.logsigmoid(logits) + F.logsigmoid(-logits)) / 2
+        """The mean p and the scale sqrt(p (1 - p)) of each level.
+
+        By softplus, because ONNX Runtime takes the logarithm of a sigmoid, which it rounds to 0 from a logit of -17 on.
+        """
+        log_scale = -(F.softplus(logits) + F.softplus(-logits)) / 2
         return [Normal(*pair) for pair in zip(self._levels(logits.sigmoid()), self._levels(log_scale), strict=True)]
 
     @staticmethod
