@@ -189,7 +189,7 @@ class Autoregressive(HierarchicalVAE):
         """The noise is not used: the posterior is the image itself."""
         pixels = activations[0]
         logits = self.network(pixels).float()
-        nats = F.binary_cross_entropy_with_logits(logits, pixels, reduction="none")
+        nats = F.softplus((1 - 2 * pixels) * logits)  # -log p of what the pixel is
         priors, z = self._priors(logits), self._levels(pixels)
         nowhere_else = torch.full_like(z[0], -math.inf)  # the log scale of a point mass
         levels = [
@@ -222,7 +222,7 @@ class Autoregressive(HierarchicalVAE):
     def _priors(self, logits: Tensor) -> list[Normal]:
         """The mean p and the scale sqrt(p (1 - p)) of each level.
 
-        By softplus, because ONNX Runtime takes the logarithm of a sigmoid, which it rounds to 0 from a logit of -17 on.
+        By softplus, as the rates are: a logarithm of ONNX Runtime's sigmoid, which is 0 from -17 on, would not do.
         """
         log_scale = -(F.softplus(logits) + F.softplus(-logits)) / 2
         return [Normal(*pair) for pair in zip(self._levels(logits.sigmoid()), self._levels(log_scale), strict=True)]
