@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from server.settings import Settings
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
 
-SHIPPED = sorted(path.parent.name for path in BUNDLES.glob("*/manifest.json"))
+MANIFESTS = sorted(BUNDLES.glob("*/manifest.json"))
+SHIPPED = [path.parent.name for path in MANIFESTS]
+DISCRETE = {path.parent.name for path in MANIFESTS if json.loads(path.read_bytes()).get("prior") == "bernoulli"}
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +58,19 @@ def manifest(toy: Model) -> Manifest:
 @pytest.fixture(scope="session", params=["vdvae-toy", "vdvae-toy-colour", *SHIPPED])
 def any_model(request: pytest.FixtureRequest, toys: dict[str, Model], settings: Settings) -> Model:
     """Each toy and each shipped bundle in turn."""
-    if request.param in toys:
-        return toys[request.param]
-    model = open_models(BUNDLES, settings)[request.param]
+    return _model(request.param, toys, settings)
+
+
+@pytest.fixture(scope="session", params=["vdvae-toy", "vdvae-toy-colour", *(n for n in SHIPPED if n not in DISCRETE)])
+def normal_model(request: pytest.FixtureRequest, toys: dict[str, Model], settings: Settings) -> Model:
+    """Each of them whose latents are Gaussian: new noise is sure to change one."""
+    return _model(request.param, toys, settings)
+
+
+def _model(name: str, toys: dict[str, Model], settings: Settings) -> Model:
+    if name in toys:
+        return toys[name]
+    model = open_models(BUNDLES, settings)[name]
     assert isinstance(model, Model), model.reason
     return model
 
