@@ -38,6 +38,7 @@ class Level(Said):
     """Level `index`, counted from the top; `kl_bits` is its mean rate over the test set, if measured."""
 
     index: int
+    label: str = ""
     channels: int
     height: int
     width: int
@@ -95,6 +96,7 @@ class Card(Said):
     summary: str = ""
     dataset: str = ""
     image: ImageSize
+    prior: Literal["normal", "bernoulli"] = "normal"
     levels: tuple[Level, ...]
     groups: tuple[Group, ...]
     latents: int

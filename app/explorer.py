@@ -17,7 +17,7 @@ from app import header, inspector, mix, mixing, rail, recipes, stage
 from app.client import Answer, ApiError, Card, Client, Recipe, SampleImage, Unavailable
 from app.intents import AnyIntent, ChooseModel
 from app.measure import Effect, decode, distance, effect
-from app.mixing import Mix, Source, Space
+from app.mixing import Mix, Source
 from app.state import FreshSeed, History, Session, View, apply, key, start
 
 Regions = dict[str, str]
@@ -27,7 +27,8 @@ MIX = ("heading", "sources", "levels", "results", "mix_status", "matrix")
 REGIONS = ("header", *EXPLORE, *MIX)
 
 EFFECT_DRAWS = 16
-LARGE = 50_000  # latents; from here on all levels are measured only when asked
+LARGE = 50_000  # latents; above it all levels are measured only when asked
+MANY = 64  # levels; the same
 AT_ONCE = 2  # requests under way for one screen; the image itself never waits for them
 NEW_SEEDS = 10_000
 MEASURED_KEPT = 16  # images whose effects are remembered
@@ -168,7 +169,7 @@ class Explorer:
     def _controls(self, card: Card, session: Session) -> Regions:
         """All that needs no answer, so that controls follow even while the server is busy."""
         if session.screen == "mix":
-            return {"heading": mix.heading(session), "levels": mix.levels(card, session.mix.present)}
+            return {"heading": mix.heading(card, session), "levels": mix.levels(card, session.mix.present)}
         tabs = {"itabs": inspector.tabs(session)}
         return {"rail": rail.rail(card, session), **tabs, **self._inspected(card, session)}
 
@@ -182,7 +183,7 @@ class Explorer:
 
     async def _mix(self, card: Card, session: Session) -> tuple[Answer, Regions]:
         now, count = session.mix.present, len(card.levels)
-        spaces: Sequence[Space] = ("noise", "latent") if session.view.spaces == "both" else (session.view.spaces,)
+        spaces = mixing.shown_spaces(card, now, session.view.spaces)
         asked = [mixing.alone(now, now.a), mixing.alone(now, now.b), *(mixing.mixed(now, s, count) for s in spaces)]
         a, b, *mixes = await self._all(card, asked)
         images = {space: answer.images[0] for space, answer in zip(spaces, mixes, strict=True)}
@@ -206,9 +207,10 @@ class Explorer:
         return stage.strips(card, session, alone, below)
 
     async def _measure(self, card: Card, session: Session) -> None:
-        """Measure every level and every resolution; the selected level alone if the model is large."""
+        """Measure every level and every resolution; the selected level alone if that is too much unasked."""
         one = recipes.single(session.recipe, session.view.image)
-        everything = card.latents <= LARGE or session.view.measured == key(session)
+        small = card.latents <= LARGE and len(card.levels) <= MANY
+        everything = small or session.view.measured == key(session)
         measured = range(len(card.levels)) if everything else [session.view.level]
         groups = card.groups if everything else ()
         choices = [*([level] for level in measured), *(group.levels for group in groups)]
@@ -257,7 +259,7 @@ class Explorer:
         asked = [mixing.alone(now, source) for source in (now.a, *sources)]
         for source in sources:
             rows = [replace(now, b=source, levels=tuple(range(cut))) for cut in cuts]
-            asked += [mixing.mixed(row, "noise", count) for row in rows]
+            asked += [mixing.mixed(row, mixing.spaces(card, row)[0], count) for row in rows]
         images = [answer.images[0] for answer in await self._all(card, asked)]
         a, alone, cells = images[0], images[1 : len(sources) + 1], images[len(sources) + 1 :]
         return [

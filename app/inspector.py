@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app import html
 from app.client import Card, Level
-from app.html import intent, pixels
+from app.html import intent, pixels, text
 from app.measure import VIRIDIS, Effect, heat_map, scale_of
 from app.rail import INACTIVE
 from app.state import Session
@@ -54,13 +54,18 @@ def head(card: Card, session: Session, effects: Effects) -> str:
     moved = "–" if effect is None else amount(card, effect)
     return (
         f'<div class="lev" style="{html.fill(card, level.group)}"><div><h2><span class="pill">{level.index}</span>'
-        f'Level {level.index}<span class="mut">{html.group_name(level.group)}, {level.size:,} latents</span></h2>'
+        f'Level {level.index}<span class="mut">{_what(level)}</span></h2>'
         f'<p class="say">{sentence(card, level, effect)}</p><dl class="nums">'
         f"<div><dt>Rate</dt><dd>{html.bits(level.kl_bits)} <small>bits</small></dd></div>"
         f"<div><dt>Share</dt><dd>{html.percent(level.kl_bits, card.bits, 1)} <small>%</small></dd></div>"
         f"<div><dt>{moved_name(card)}</dt><dd>{moved} <small>{unit}</small></dd></div></dl></div>"
         f'<div class="mapbox">{_map(card, effect, effects, MAP, f"Where level {level.index} acts")}</div></div>'
     )
+
+
+def _what(level: Level) -> str:
+    """Its own name, if it has one, or its resolution; and how many numbers it is."""
+    return f"{text(level.label) or html.group_name(level.group)}, {level.size:,} latent{'s' if level.size > 1 else ''}"
 
 
 def tabs(session: Session) -> str:

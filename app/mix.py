@@ -13,12 +13,17 @@ from app.state import Session
 from app.temperature import in_words
 
 SOURCE, RESULT, RESULT_NARROW, TILE = 112, 196, 140, 56
-BAR = 92  # height of the busiest level's bar
+BAR, BAR_WRAPPED = 92, 24  # height of the busiest level's bar
 
 SPACES: dict[Space, tuple[str, str]] = {
     "noise": ("Noise space", "Levels below adapt to B’s levels."),
     "latent": ("Latent space", "A’s latents stay as they were."),
 }
+NO_NOISE = (
+    "No noise space for a test image: the latents of this model are 0 or 1, and many values of the noise give the same "
+    "one. Seeds have both spaces."
+)
+WRAPPED = 64  # from this many levels on, the switches go over several lines
 QUICK = {"none": "None", "coarse": "Coarse", "middle": "Middle", "fine": "Fine", "all": "All"}
 
 
@@ -32,10 +37,12 @@ class Row:
     flip: int | None
 
 
-def heading(session: Session) -> str:
+def heading(card: Card, session: Session) -> str:
+    offered = mixing.spaces(card, session.mix.present)
+    pressed = session.view.spaces if len(offered) > 1 else offered[0]
     spaces = "".join(
-        f'<button type="button" {intent("mix_spaces", spaces=key)}{html.state("pressed", key == session.view.spaces)}>'
-        f"{label}</button>"
+        f'<button type="button" {intent("mix_spaces", spaces=key)}{html.state("pressed", key == pressed)}'
+        f"{html.flag('disabled', len(offered) == 1 and key != pressed)}>{label}</button>"
         for key, label in (("latent", "Latents"), ("noise", "Noise"), ("both", "Both"))
     )
     return (
@@ -64,21 +71,24 @@ def levels(card: Card, mix: Mix) -> str:
         f"{html.state('pressed', mixing.QUICK[key](card) == mix.levels)}>{label}</button>"
         for key, label in QUICK.items()
     )
-    columns = f"grid-template-columns:repeat({len(card.levels)},minmax(24px,1fr))"
+    wrapped = len(card.levels) >= WRAPPED
+    count = "auto-fill" if wrapped else len(card.levels)
+    columns = f"grid-template-columns:repeat({count},minmax(24px,1fr))"
     switches = "".join(_switch(card, mix, level) for level in range(len(card.levels)))
     groups = "".join(
         f'<span style="{html.fill(card, group.name)};grid-column:span {len(group.levels)}">'
         f"{html.group_name(group.name)}</span>"
         for group in card.groups
     )
+    below = "" if wrapped else f'<div class="gl" style="{columns}">{groups}</div>'
     return (
         '<section class="card pad" aria-label="Levels taken from B"><div class="hd"><h2>Levels taken from B</h2>'
         f'<span class="mut">{_carried(card, mix)}</span></div><div class="row2">'
         f'<div class="seg" role="group" aria-label="Quick choices">{quick}</div>'
         f'<p class="mut"><span class="idle">T {in_words(mix.temperature)}, mean images</span>'
-        '<span class="wait">Computing the mixes</span></p></div><div class="switches">'
-        f'<div class="sw15" style="{columns}">{switches}</div><div class="gl" style="{columns}">{groups}</div></div>'
-        "</section>"
+        '<span class="wait">Computing the mixes</span></p></div>'
+        f'<div class="switches{" wrapped" if wrapped else ""}">'
+        f'<div class="sw15" style="{columns}">{switches}</div>{below}</div></section>'
     )
 
 
@@ -90,7 +100,8 @@ def results(card: Card, session: Session, images: Mapping[Space, SampleImage]) -
         "</figcaption></figure>"
         for space, image in images.items()
     )
-    return f'<section class="card pad" aria-label="Result"><div class="res">{figures}</div></section>'
+    reason = "" if "noise" in mixing.spaces(card, session.mix.present) else f'<p class="mut">{NO_NOISE}</p>'
+    return f'<section class="card pad" aria-label="Result"><div class="res">{figures}{reason}</div></section>'
 
 
 def matrix(card: Card, session: Session, rows: Sequence[Row]) -> str:
@@ -101,7 +112,8 @@ def matrix(card: Card, session: Session, rows: Sequence[Row]) -> str:
     lines = "".join(_row(card, mix, row, index, cuts) for index, row in enumerate(rows))
     return (
         '<section class="card pad matrix"><div class="hd"><h2>Style mixing: A gives the fine levels, B the coarse '
-        'ones</h2><span class="mut">Noise space. <span class="ring"></span>first image closer to B than to A</span>'
+        f'ones</h2><span class="mut">{SPACES[mixing.spaces(card, mix)[0]][0]}. <span class="ring"></span>'
+        "first image closer to B than to A</span>"
         f'</div><div class="mx" style="grid-template-columns:134px repeat({len(cuts)},minmax(62px,1fr))">'
         f'<span class="rl">Levels from B</span>{heads}{lines}</div></section>'
     )
@@ -132,13 +144,16 @@ def _switch(card: Card, mix: Mix, level: int) -> str:
     taken = level in mix.levels
     rate = card.levels[level].kl_bits
     widest = max((other.kl_bits or 0.0) for other in card.levels) or 1.0
-    height = max(2, round(BAR * (rate or 0.0) / widest))
+    bar = BAR_WRAPPED if len(card.levels) >= WRAPPED else BAR
+    height = max(2, round(bar * (rate or 0.0) / widest))
     letter = "B" if taken else "A"
+    label = card.levels[level].label
+    named = f' title="{attribute(label)}"' if label else ""
     return (
         f'<div class="c" style="{html.fill(card, card.levels[level].group)}">'
         f'<span class="colb" title="{html.bits(rate)} bits"><i style="height:{height}px"></i></span>'
         f'<button type="button" class="ab" {intent("mix_level", level=level)}{html.state("pressed", taken)}'
-        f' aria-label="Level {level} from {letter}">{letter}</button><span>{level}</span></div>'
+        f' aria-label="Level {level} from {letter}"{named}>{letter}</button><span>{level}</span></div>'
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from math import ceil
 from typing import Any, Literal
 
@@ -49,6 +50,19 @@ def mixed(mix: Mix, space: Space, count: int) -> Recipe:
     return {**alone(mix, mix.a), "edits": edits}
 
 
+def spaces(card: Card, mix: Mix) -> tuple[Space, ...]:
+    """What the two images can exchange. A latent that is 0 or 1 does not say which noise made it, so a test image has
+    none to give; a seed has."""
+    encoded = "example" in mix.a or "example" in mix.b
+    return ("latent",) if card.prior == "bernoulli" and encoded else ("noise", "latent")
+
+
+def shown_spaces(card: Card, mix: Mix, wanted: Literal["noise", "latent", "both"]) -> tuple[Space, ...]:
+    """Those of them that a person wants to see, or all where there is no such."""
+    offered = spaces(card, mix)
+    return tuple(space for space in offered if wanted in ("both", space)) or offered
+
+
 def alone(mix: Mix, source: Source) -> Recipe:
     """The recipe of A or B as it is."""
     return {
@@ -73,7 +87,12 @@ def from_recipe(recipe: Recipe, otherwise: Mix) -> Mix:
 
 
 def thirds(card: Card) -> dict[str, tuple[int, ...]]:
-    """Coarse, middle and fine: the resolutions in three parts, the first of them the largest."""
+    """Coarse, middle and fine: the resolutions (the levels, if there is but one) in three parts, the first largest."""
+    if len(card.groups) == 1:
+        count = len(card.levels)
+        first, second = ceil(count / 3), ceil(2 * count / 3)
+        spans = (range(first), range(first, second), range(second, count))
+        return dict(zip(("coarse", "middle", "fine"), map(tuple, spans), strict=True))
     count = len(card.groups)
     ends = [ceil(count / 3), ceil(2 * count / 3)] if count > 2 else [1, 1]
     parts = (card.groups[: ends[0]], card.groups[ends[0] : ends[1]], card.groups[ends[1] :])
@@ -91,16 +110,17 @@ QUICK: dict[str, Callable[[Card], tuple[int, ...]]] = {
 
 
 def cuts(card: Card) -> tuple[int, ...]:
-    """How many levels from the top come from B in each column of the matrix: none, all, ends of groups, and the
-    cuts between them that cross most bits, at most `MATRIX_COLUMNS`."""
+    """How many levels from the top come from B in each column of the matrix: none, all, ends of groups, and cuts that
+    halve the bits where most are between two columns, at most `MATRIX_COLUMNS`."""
     count = len(card.levels)
-    chosen = [0, count, *(group.levels[-1] + 1 for group in card.groups)]
-    by_rate = sorted(range(count), key=lambda level: -(card.levels[level].kl_bits or 0.0))
-    for cut in (level + 1 for level in by_rate):
-        if len(set(chosen)) >= MATRIX_COLUMNS:
-            break
-        chosen.append(cut)
-    return tuple(sorted(set(chosen)))
+    above = [0.0, *accumulate(1.0 if card.bits is None else level.kl_bits or 0.0 for level in card.levels)]
+    chosen = {0, count, *(group.levels[-1] + 1 for group in card.groups)}
+    while len(chosen) < min(MATRIX_COLUMNS, count + 1):
+        wide = [pair for pair in pairwise(sorted(chosen)) if pair[1] - pair[0] > 1]
+        first, last = max(wide, key=lambda pair: above[pair[1]] - above[pair[0]])
+        middle = (above[first] + above[last]) / 2
+        chosen.add(min(range(first + 1, last), key=lambda cut: abs(above[cut] - middle)))
+    return tuple(sorted(chosen))
 
 
 def rows(mix: Mix, card: Card) -> tuple[Source, ...]:

@@ -84,11 +84,9 @@ def _group(card: Card, session: Session, group: Group) -> str:
             f'<button type="button" class="fold" {intent("open", group=group.name)}{html.state("expanded", opened)}>'
             f"{icon(html.FORTH)}{title}</button>"
         )
-    rows = (
-        "".join(_row(card, session, card.levels[level]) for level in group.levels)
-        if opened
-        else _group_row(card, session, group)
-    )
+    rows = "".join(_row(card, session, card.levels[level]) for level in group.levels) if opened else ""
+    if not opened or len(group.levels) > MANY_LEVELS:
+        rows = _group_row(card, session, group) + rows
     return (
         f'<section class="grp" style="{html.fill(card, group.name)}" role="group"'
         f' aria-label="{html.spoken(group.name)} levels"><h3>{title}</h3>{rows}</section>'
@@ -105,9 +103,10 @@ def _row(card: Card, session: Session, level: Level) -> str:
     draw = recipes.draw(session.recipe, index)
     title = "Comes from another image" if held else f"Draw {draw}. Draw level {index} again" + " (R)" * selected
     label = f"Level {index}, {html.spoken(level.group)}, temperature"
+    named = f' title="{attribute(level.label)}"' if level.label else ""
     return (
         f'<div class="{classes}" data-level="{index}">'
-        f'<button type="button" class="no" {intent("level", level=index)} aria-label="Select level {index}"'
+        f'<button type="button" class="no" {intent("level", level=index)} aria-label="Select level {index}"{named}'
         f"{html.flag('aria-current=true', selected)}>{index}</button>"
         f"{_track(value, _width(card, level.kl_bits), label, [index], locked)}"
         f'<output class="t">{value:.2f}</output>'
@@ -122,7 +121,7 @@ def _row(card: Card, session: Session, level: Level) -> str:
 
 
 def _group_row(card: Card, session: Session, group: Group) -> str:
-    """A folded group: one handle, at the mean of its levels, that moves them all."""
+    """A folded or a very long group: one handle, at the mean of its levels, that moves them all."""
     temperatures = [session.recipe["temperature"][level] for level in group.levels]
     mean = sum(temperatures) / len(temperatures)
     locked = set(group.levels) <= session.view.locks

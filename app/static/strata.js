@@ -57,6 +57,8 @@ window.strata = (() => {
   // --- regions ------------------------------------------------------------------------------------------------
 
   // What one region should show has arrived. An answer older than what a hand is doing must not move the rail.
+  let revealed = null;  // the level that the rail has scrolled to
+
   function region(element, props, watch) {
     const update = () => {
       if (!props.value) return;
@@ -78,11 +80,22 @@ window.strata = (() => {
     if (header) answered(header, shows);
     const rail = element.querySelector("[data-rail]");
     if (rail) temperatures = JSON.parse(rail.dataset.rail);
+    if (rail) reveal(rail);
     const trouble = element.querySelector("[data-retry]");
     if (trouble) {
       clearTimeout(retryTimer);
       retryTimer = setTimeout(() => send({ do: "retry" }), Number(trouble.dataset.retry) * 1000);
     }
+  }
+
+  // A rail that scrolls shows the level that was selected, once: whoever scrolls on is left alone.
+  function reveal(rail) {
+    const row = rail.querySelector(".lrow.sel");
+    if (!row || row.dataset.level === revealed) return;
+    revealed = row.dataset.level;
+    const box = rail.getBoundingClientRect(), at = row.getBoundingClientRect();
+    const outside = at.top < box.top + 2 * at.height || at.bottom > box.bottom;
+    if (outside) rail.scrollTop += at.top - box.top - (box.height - at.height) / 2;
   }
 
   // The header comes with every answer, the first time with the model's own examples instead of an image.

@@ -18,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("patient")
 
 LOCAL = ("http://127.0.0.1:", "data:", "blob:")
 PATIENCE_S = 180.0  # to start; importing Gradio alone takes a while on a busy machine

@@ -117,6 +117,24 @@ def test_a_mix_in_one_space_asks_for_that_one(person: Person) -> None:
     assert len(person.api.recipes) == 3
 
 
+def test_a_mix_that_has_no_noise_says_why_and_asks_for_none() -> None:
+    person = Person(FakeApi({**card_document(), "prior": "bernoulli"})).opens()
+    person.wants({"do": "screen", "name": "mix"})
+    assert "No noise space" not in person.regions["results"]
+    person.api.requests.clear()
+    person.wants({"do": "mix_source", "which": "b", "example": 1}).waits()
+    assert "Latent space." in person.regions["matrix"]
+    assert {edit["space"] for recipe in person.api.recipes for edit in recipe["edits"]} == {"latent"}
+    shown = asyncio.run(person.explorer.show(person.session, [], {}))[1]
+    assert "No noise space for a test image" in shown["results"]
+    assert shown["heading"].count("disabled") == 2
+
+
+def test_a_model_of_many_levels_measures_one_unless_asked() -> None:
+    person = Person(FakeApi(card_document((1,) * 65))).opens().wants().waits()
+    assert "Measure all 65 levels" in person.regions["effect"]
+
+
 # --- links ----------------------------------------------------------------------------------------------------------
 
 

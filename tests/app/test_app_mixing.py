@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
-from fake_api import FakeApi, make_card
+from fake_api import FakeApi, card_document, make_card
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app import mixing, recipes
+from app.client import Card
 from app.mixing import Mix, Source, Space, from_recipe, mixed
 
 CARD = make_card((1, 4, 4, 8))
@@ -50,6 +53,22 @@ def test_coarse_middle_and_fine_are_all_levels_once(resolutions: tuple[int, ...]
     assert parts["coarse"][0] == 0
 
 
+def test_levels_of_one_resolution_are_in_three_parts_too() -> None:
+    parts = mixing.thirds(make_card((1,) * 196))
+    assert [len(part) for part in parts.values()] == [66, 65, 65]
+    assert [level for part in parts.values() for level in part] == list(range(196))
+
+
+@pytest.mark.parametrize(("a", "b"), [({"seed": 1}, {"example": 0}), ({"example": 0}, {"seed": 1})])
+def test_a_test_image_of_a_model_with_discrete_latents_has_no_noise_to_give(a: Source, b: Source) -> None:
+    discrete = make_card(prior="bernoulli")
+    assert mixing.spaces(discrete, Mix(a, b, (), ())) == ("latent",)
+    assert mixing.spaces(discrete, Mix({"seed": 1}, {"seed": 2}, (), ())) == ("noise", "latent")
+    assert mixing.spaces(CARD, Mix(a, b, (), ())) == ("noise", "latent")
+    assert mixing.shown_spaces(discrete, Mix(a, b, (), ()), "noise") == ("latent",)
+    assert mixing.shown_spaces(CARD, Mix(a, b, (), ()), "noise") == ("noise",)
+
+
 @pytest.mark.parametrize("count", [1, 4, 15, 66])
 def test_cuts_reach_from_none_to_all_and_fit_the_page(count: int) -> None:
     resolutions = tuple(2 ** (5 * level // count) for level in range(count))
@@ -58,6 +77,15 @@ def test_cuts_reach_from_none_to_all_and_fit_the_page(count: int) -> None:
     assert cuts[-1] == count
     assert list(cuts) == sorted(set(cuts))
     assert len(cuts) <= max(mixing.MATRIX_COLUMNS, len(set(resolutions)) + 1)
+
+
+def test_cuts_of_many_equal_levels_are_evenly_spread() -> None:
+    document = card_document((1,) * 160)
+    for level in document["levels"]:
+        level["kl_bits"] = 0.5
+    cuts = mixing.cuts(Card.model_validate(document))
+    assert len(cuts) == mixing.MATRIX_COLUMNS
+    assert {after - before for before, after in pairwise(cuts)} == {10, 20}
 
 
 @given(SOURCES, SOURCES)

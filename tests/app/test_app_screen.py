@@ -139,6 +139,29 @@ def test_many_levels_are_one_row_a_resolution_until_opened() -> None:
     assert len(opened.all("input", type="range")) == 33
 
 
+def test_a_long_group_keeps_its_handle_above_its_levels() -> None:
+    card = make_card((1,) * 30)
+    page = Reader(rail.rail(card, start(card)))
+    handles = [json.loads(e.attributes["data-levels"] or "") for e in page.all("input", type="range")]
+    assert handles == [list(range(30)), *([level] for level in range(30))]
+
+
+def test_a_level_with_a_name_of_its_own_says_it() -> None:
+    document = card_document((1,) * 4)
+    for level in document["levels"]:
+        level["label"] = f"row 0, column {level['index']}"
+    card = Card.model_validate(document)
+    session = start(card)
+    assert Reader(rail.rail(card, session)).all("button", title="row 0, column 3")
+    assert f"row 0, column {session.view.level}, 2 latents" in inspector.head(card, session, {})
+
+
+def test_many_switches_of_a_mix_go_over_several_lines() -> None:
+    few, many = (make_card((1,) * count) for count in (63, 64))
+    assert "wrapped" not in mix.levels(few, start(few).mix.present)
+    assert "switches wrapped" in mix.levels(many, start(many).mix.present)
+
+
 def test_a_model_that_was_not_measured_says_so(session: Session) -> None:
     document = card_document()
     for part in (*document["levels"], *document["groups"]):
@@ -310,6 +333,7 @@ def test_nothing_from_outside_becomes_markup(session: Session) -> None:
     document["metrics"][0] |= {"estimator": NASTY, "split": NASTY, "note": NASTY}
     for level in document["levels"]:
         level["group"] = document["groups"][0]["name"] if level["index"] == 0 else level["group"]
+        level["label"] = NASTY
     card = Card.model_validate(document)
     nasty = replace(session, model=NASTY, note=NASTY)
     answer = answer_to(session).model_copy(update={"provider": NASTY, "model": NASTY})
@@ -322,6 +346,7 @@ def test_nothing_from_outside_becomes_markup(session: Session) -> None:
         stage.examples(card, ["data:,"]),
         inspector.head(card, nasty, effects(card)),
         mix.sources(card, nasty.mix.present, None, None),
+        mix.levels(card, nasty.mix.present),
     ]
     for piece in everything:
         assert "<script" not in piece
