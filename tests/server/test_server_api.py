@@ -211,8 +211,9 @@ def test_an_unfit_request_id_is_replaced(client: TestClient, given: bytes) -> No
         ('{"edits": [{"op": "swap", "levels": [7], "source": {"seed": 1}}]}', "#/edits/0/levels"),
         ('{"tempreture": 1}', "#/tempreture"),
         ('{"n": 65}', "#/n"),
-        ('{"source": {"image": "AAAA"}}', "#/source"),
-        ('{"edits": [{"op": "interpolate"}]}', "#/edits/0"),
+        ('{"source": {"image": "AAAA"}}', "#/source/image"),
+        ('{"source": {"latents": "' + 64 * "0" + '"}}', "#/source/latents"),
+        ('{"edits": [{"op": "extrapolate"}]}', "#/edits/0"),
     ],
 )
 def test_a_wrong_recipe_is_422_with_a_pointer(client: TestClient, body: str, pointer: str) -> None:
