@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import warnings
 
 import numpy as np
 from PIL import Image as Pillow
@@ -34,14 +33,14 @@ def read(content: bytes, shape: Image) -> Pixels:
     if _webp_pixels(content) > MAX_PIXELS:  # Pillow's reader makes room for all of them when it opens the file
         raise _too_many()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, which are refused below, and of odd metadata
-            with Pillow.open(io.BytesIO(content), formats=tuple(FORMATS.values())) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise _too_many()
-                return _fit(image, shape)
+        with Pillow.open(io.BytesIO(content), formats=tuple(FORMATS.values())) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_many()
+            return _fit(image, shape)
     except ImageError:
         raise
+    except Pillow.DecompressionBombError:  # Pillow's own limit, met as it reads the header
+        raise _too_many() from None
     except Exception as error:  # broken files make Pillow's readers stumble in every way: OSError, SyntaxError, ...
         raise ImageError("This is no PNG, JPEG or WebP file that can be read to its end") from error
 

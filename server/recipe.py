@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from server.edits import Edit
+from server.edits import Edit, FromSource
 from server.fields import Draw, JsonList, Strict, Temperature
-from server.sources import Source
+from server.sources import EditSource, Source
 
 MAX_EDITS = 32
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,24 @@ class Recipe(Strict):
     output: Output = Output()
 
 
+def sources(recipe: Recipe) -> list[Source | EditSource]:
+    """Every source that a recipe names, its own first."""
+    own = [] if recipe.source is None else [recipe.source]
+    return [*own, *(edit.source for edit in recipe.edits if isinstance(edit, FromSource))]
+
+
+_RECIPE = TypeAdapter(Recipe)
+
+
 def parse(content: bytes) -> Recipe:
     """Read a recipe from JSON text. Raises MalformedError when it is not JSON, RecipeError when it is no recipe."""
+    return parse_as(_RECIPE, content)
+
+
+def parse_as(kind: TypeAdapter[Parsed], content: bytes) -> Parsed:
+    """The same for whatever else is sent as JSON."""
     try:
-        return Recipe.model_validate_json(content)
+        return kind.validate_json(content)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         if faults[0]["type"] == "json_invalid":
