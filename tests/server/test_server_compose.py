@@ -171,9 +171,12 @@ def test_a_painted_area_in_two_parts_is_the_whole(
 def test_without_an_interpolation_one_decode_makes_the_images(small: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
     decode = PlainEngine.decode
-    monkeypatch.setattr(
-        PlainEngine, "decode", lambda self, work, out: decoded.append(len(work)) or decode(self, work, out)
-    )
+
+    def count(engine: PlainEngine, work: Pass, outputs: tuple[str, ...]) -> dict[str, Any]:
+        decoded.append(len(work))
+        return decode(engine, work, outputs)
+
+    monkeypatch.setattr(PlainEngine, "decode", count)
     edits = [
         {"op": "resample", "levels": [1], "draw": 2, "mask": {"resolution": 2, "rows": ["01", "00"]}},
         {"op": "swap", "levels": [0], "source": {"seed": 3}, "space": "noise"},
