@@ -128,8 +128,9 @@ def resolve(
         resolved = Resolved(
             source=source, n=n, temperature=temperature, levels=levels, edits=edits, output=recipe.output
         )
-        if manifest.prior == "bernoulli":
-            drawn_at = [None if resolved.reconstructs else resolved.drawn_at(i) for i in range(len(temperature))]
+        if manifest.prior == "bernoulli" and edits:
+            held = resolved.reconstructs
+            drawn_at = [None if held else resolved.drawn_at(level) for level in range(len(temperature))]
             faults.extend(discrete_faults(drawn_at, temperature, edits))
         if len(references(resolved)) > max_images:
             faults.append(fault(f"The edits take levels from more than {max_images} other images", "edits"))
