@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from slow_reference import PlainEngine, Reference
@@ -98,6 +98,14 @@ encoded_recipes = st.fixed_dictionaries(
 recipes = drawn_recipes | encoded_recipes
 
 
+COLD = {
+    "source": {"seeds": [1, 2]},
+    "temperature": [0.0, 0.0, 1.0],
+    "edits": [{"op": "resample", "levels": [1], "temperature": 0.5, "mask": {"resolution": 2, "rows": ["10", "00"]}}],
+}
+
+
+@example(COLD)
 @given(recipes)
 @hypothesis_settings(max_examples=300)
 def test_any_edits_in_any_order_are_what_the_rule_says(small: Manifest, document: dict[str, Any]) -> None:
@@ -206,7 +214,7 @@ def test_a_part_of_a_level_may_be_cooler_than_the_rest(manifest: Manifest) -> No
     draw(work, level, first, np.full((1, 4), 2, np.float32), 0.5)
     assert work.noise[0, :4].tolist() == [1, 2, 2, 2]
     assert work.temperature[0, 0] == 1
-    draw(work, level, everywhere, np.zeros((1, 4), np.float32), 0.0)
+    draw(work, level, everywhere, np.full((1, 4), 2, np.float32), 0.0)
     draw(work, level, first, np.full((1, 4), 2, np.float32), 0.5)
     assert work.noise[0, :4].tolist() == [2, 0, 0, 0]
     assert work.temperature[0, 0] == 0.5
