@@ -50,8 +50,8 @@ def decode(
     """z, p [B, N] and the likelihood's parameters of a prior pass."""
     z = torch.zeros_like(eps) if z is None else z
     kept = torch.zeros_like(eps, dtype=torch.bool) if kept is None else kept
-    unpacked = (unpack(packed, model.shapes) for packed in (eps, z, kept))
-    parameters, levels = model.decode(*unpacked, torch.full_like(eps, tau))
+    noise, given, keep = (unpack(packed, model.shapes) for packed in (eps, z, kept))
+    parameters, levels = model.decode(noise, given, keep, torch.full_like(eps, tau))
     return pack([level.z for level in levels]), pack([level.prior.mean for level in levels]), parameters
 
 

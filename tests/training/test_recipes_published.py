@@ -23,6 +23,7 @@ def vdvae(name: str) -> VDVAEConfig:
     assert isinstance(config, VDVAEConfig)
     return config
 
+
 # name, parameters, groups of each scale from the coarsest, latent numbers N: NVlabs/NVAE
 PUBLISHED_NVAE = [
     ("nvae-mnist", 33_363_134, [5, 10], 14_400),
