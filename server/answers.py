@@ -37,7 +37,7 @@ class ImageAnswer(BaseModel):
 
 
 class SheetAnswer(BaseModel):
-    """All images in one PNG; only with layout "grid"."""
+    """One PNG that is no image of its own recipe: all images of a sample (with layout "grid"), or an encoded one."""
 
     sha256: str
     mime: Literal["image/png"] = "image/png"
@@ -59,6 +59,7 @@ class SampleAnswer(BaseModel):
     recipe: dict[str, Any]
     recipe_id: str
     token: str
+    token_length: int
     images: list[ImageAnswer]
     sheet: SheetAnswer | None = None
     levels_computed: int
@@ -67,17 +68,44 @@ class SampleAnswer(BaseModel):
     timing: Timing
 
 
-def negotiate(accept: str | None) -> str | None:
-    """The media type that an Accept header prefers among MEDIA_TYPES, or None (RFC 9110, section 12.5.1)."""
+class LevelRate(BaseModel):
+    """KL(q || p) of one level."""
+
+    index: int
+    nats: float
+    bits: float
+
+
+class EncodeAnswer(BaseModel):
+    """What POST encode answers as JSON."""
+
+    model: str
+    digest: str
+    latents: str
+    image: SheetAnswer
+    estimator: Literal["ELBO"] = "ELBO"
+    noise_seed: int
+    levels: list[LevelRate]
+    rate_nats: float
+    rate_bits: float
+    distortion_nats: float
+    distortion_bits: float
+    nats_per_image: float
+    bits_per_dim: float
+    psnr: float | None
+
+
+def negotiate(accept: str | None, offers: tuple[str, ...] = MEDIA_TYPES) -> str | None:
+    """The media type that an Accept header prefers among `offers`, or None (RFC 9110, section 12.5.1)."""
     if accept is None or not accept.strip():
-        return JSON
+        return offers[0]
     ranges = dict(_media_range(part) for part in accept.split(","))
 
     def quality(offer: str) -> float:
         kind = offer.split("/")[0]
         return next((ranges[name] for name in (offer, f"{kind}/*", "*/*") if name in ranges), 0.0)
 
-    best = max(MEDIA_TYPES, key=quality)
+    best = max(offers, key=quality)
     return best if quality(best) > 0 else None
 
 
@@ -107,17 +135,20 @@ def one_png(model: Model, recipe: Resolved, images: Pixels) -> bytes:
 
 
 def npz(model: Model, recipe: Resolved, sample: Sample) -> bytes:
-    """`pixels` [n, H, W, C] uint8, `seeds` [n], `recipe` and `model` as text, and the arrays that were asked for.
+    """`pixels` [n, H, W, C] uint8, `seeds` [n], `recipe` and `model` as text, and the arrays that were asked for."""
+    return pack_npz(
+        {
+            "pixels": sample.images,
+            "seeds": np.array(recipe.seeds, np.int64),
+            "recipe": np.array(canonical(recipe)),
+            "model": np.array(model.id),
+            **sample.arrays,
+        }
+    )
 
-    The archive is the same to the last byte each time: NumPy's own writer would put the clock into it.
-    """
-    arrays: Mapping[str, NDArray[Any]] = {
-        "pixels": sample.images,
-        "seeds": np.array(recipe.seeds, np.int64),
-        "recipe": np.array(canonical(recipe)),
-        "model": np.array(model.id),
-        **sample.arrays,
-    }
+
+def pack_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A NumPy archive, the same to the last byte each time: NumPy's own writer would put the clock into it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -141,8 +172,17 @@ def sheet_answer(model: Model, recipe: Resolved, images: Pixels) -> SheetAnswer 
 
 def recipe_fields(recipe: Resolved) -> dict[str, Any]:
     """The resolved recipe, its id and its token, under the names of the JSON answer."""
-    document = recipe.model_dump(mode="json", by_alias=True)
-    return {"recipe": document, "recipe_id": recipe_id(recipe), "token": to_token(recipe)}
+    document, token = recipe.model_dump(mode="json", by_alias=True), to_token(recipe)
+    return {"recipe": document, "recipe_id": recipe_id(recipe), "token": token, "token_length": len(token)}
+
+
+def image_file(pixels: Pixels) -> SheetAnswer:
+    """One image [H, W, C] as PNG, with no recipe in it."""
+    png = encode(pixels, {})
+    height, width = pixels.shape[:2]
+    return SheetAnswer(
+        sha256=hashlib.sha256(png).hexdigest(), height=height, width=width, data=base64.b64encode(png).decode()
+    )
 
 
 def _texts(model: Model, recipe: Recipe) -> dict[str, str]:

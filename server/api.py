@@ -7,8 +7,9 @@ that cannot be worked on soon are refused at once.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -27,7 +28,6 @@ from server.answers import (
     SampleAnswer,
     Timing,
     image_answers,
-    negotiate,
     npz,
     one_png,
     recipe_fields,
@@ -35,18 +35,25 @@ from server.answers import (
 )
 from server.card import Card, ModelList, UnavailableCard, make_card
 from server.docs_page import render_docs
+from server.encode_api import install_encode
+from server.latents import LatentsStore
 from server.middleware import RequestContext
 from server.models import Model, Unavailable, open_models
 from server.noise import RNG
 from server.openapi import describe_sample, install_openapi, problems
 from server.permalink import from_token, recipe_id
+from server.plan import Floats
 from server.problems import Problem, install_handlers
-from server.recipe import Recipe, parse
+from server.recipe import Recipe, parse, sources
+from server.requests import accepted, matches, read_body, sent_type
 from server.resolve import Resolved, resolve
 from server.sample import sample
 from server.settings import Settings
+from server.sources import OwnImage, StoredLatents
 
 VERSION = "0.1.0"
+
+Stored = Mapping[str, Floats]  # latents [N] that a recipe names, by their id
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ def create_app(
     """
     models = open_models(zoo, settings)
     limiter = anyio.CapacityLimiter(1)
+    store = LatentsStore(settings.max_latents_bytes)
     app = FastAPI(
         title="Strata",
         version=VERSION,
@@ -89,10 +97,15 @@ def create_app(
             raise Problem("unavailable", model.reason)
         return model
 
-    async def answer(model: Model, recipe: Resolved, media_type: str, headers: dict[str, str]) -> Response:
+    async def run(work: Callable[..., Any], *arguments: Any) -> Any:
         if limiter.statistics().tasks_waiting >= settings.max_waiting:
             raise Problem("busy", "Try again in a second", headers={"Retry-After": "1"})
-        timed = await anyio.to_thread.run_sync(make_answer, model, recipe, media_type, limiter=limiter)
+        return await anyio.to_thread.run_sync(work, *arguments, limiter=limiter)
+
+    async def answer(
+        model: Model, recipe: Resolved, stored: Stored, media_type: str, headers: dict[str, str]
+    ) -> Response:
+        timed: Timed = await run(make_answer, model, recipe, stored, media_type)
         headers |= {
             "Vary": "Accept",
             "X-Model-Digest": model.bundle.digest,
@@ -134,27 +147,43 @@ def create_app(
     @app.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
     async def sample_images(model_id: str, request: Request) -> Response:
         model, media_type = find_ready(model_id), accepted(request)
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() != JSON:
-            raise Problem("unsupported-media-type", f"Send the recipe as {JSON}", headers={"Accept-Post": JSON})
+        sent_type(request, (JSON,))
         recipe = parse(await read_body(request, settings.max_body_bytes))
-        return await answer(model, settle(model, recipe), media_type, {"Cache-Control": "no-store"})
+        resolved, stored = await settle(model, recipe)
+        return await answer(model, resolved, stored, media_type, {"Cache-Control": "no-store"})
 
     @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
     async def sample_permalink(model_id: str, request: Request, r: Annotated[str, Query()]) -> Response:
         model, media_type = find_ready(model_id), accepted(request)
         recipe = parse(from_token(r))
-        resolved = settle(model, recipe)
+        resolved, stored = await settle(model, recipe)
         if recipe.source is None:  # another seed each time, so there is nothing to cache
-            return await answer(model, resolved, media_type, {"Cache-Control": "no-store"})
+            return await answer(model, resolved, stored, media_type, {"Cache-Control": "no-store"})
         runtime = f"{model.engine.provider}-{onnxruntime.__version__}"
         etag = f'"{recipe_id(resolved)[:32]}-{model.bundle.digest[:16]}-{runtime}-{MEDIA_TYPES.index(media_type)}"'
         headers = {"ETag": etag, "Cache-Control": "private, max-age=3600", "Vary": "Accept"}
         if matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
-        return await answer(model, resolved, media_type, headers)
+        return await answer(model, resolved, stored, media_type, headers)
 
-    def settle(model: Model, recipe: Recipe) -> Resolved:
-        return resolve(recipe, model.bundle.manifest, fresh_seed=fresh_seed, max_images=settings.max_images)
+    async def settle(model: Model, recipe: Recipe) -> tuple[Resolved, Stored]:
+        """The recipe resolved, and the latents that it names, so that none is forgotten before it is needed."""
+        named = [source for source in sources(recipe) if isinstance(source, StoredLatents | OwnImage)]
+        ids = {source.latents for source in named if isinstance(source, StoredLatents)}
+        found = {id: store.get(model.bundle.digest, id) for id in ids}
+        stored = {id: latents for id, latents in found.items() if latents is not None}
+        work = partial(
+            resolve,
+            recipe,
+            model.bundle.manifest,
+            fresh_seed=fresh_seed,
+            max_images=settings.max_images,
+            stored=stored,
+        )
+        own = any(isinstance(source, OwnImage) for source in named)  # a large file takes its time to be read
+        return (await run(work) if own else work()), stored
+
+    install_encode(app, find_ready, run, store, settings)
 
     @app.get("/healthz", tags=["health"], summary="The process is alive")
     def healthz() -> dict[str, str]:
@@ -185,10 +214,10 @@ def create_app(
     return app
 
 
-def make_answer(model: Model, recipe: Resolved, media_type: str) -> Timed:
+def make_answer(model: Model, recipe: Resolved, stored: Stored, media_type: str) -> Timed:
     """Sample a recipe and put it into the form that was asked for. Runs in a worker thread."""
     started = perf_counter()
-    made = sample(model.engine, model.examples, recipe, recipe.output.include if media_type == NPZ else ())
+    made = sample(model.engine, model.examples, recipe, recipe.output.include if media_type == NPZ else (), stored)
     decode_ms = 1e3 * (perf_counter() - started)
     if media_type == NPZ:
         return Timed(npz(model, recipe, made), decode_ms, 1e3 * (perf_counter() - started))
@@ -206,26 +235,3 @@ def make_answer(model: Model, recipe: Resolved, media_type: str) -> Timed:
         timing=Timing(decode_ms=decode_ms, total_ms=1e3 * (perf_counter() - started)),
     )
     return Timed(document.model_dump(mode="json"), decode_ms, document.timing.total_ms)
-
-
-def accepted(request: Request) -> str:
-    media_type = negotiate(request.headers.get("accept"))
-    if media_type is None:
-        raise Problem("not-acceptable", f"This can be made: {', '.join(MEDIA_TYPES)}")
-    return media_type
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, refused as soon as it is longer than `limit` bytes, whatever its header promised."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > limit:
-            raise Problem("too-large", f"A recipe may have {limit} bytes")
-    return bytes(content)
-
-
-def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client has this version already (RFC 9110, section 13.1.2: weak comparison)."""
-    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
-    return etag in tags or tags == ["*"]

@@ -8,9 +8,9 @@ import onnxruntime
 from pydantic import BaseModel
 
 from model_zoo.manifest import Image, Likelihood, Metric
+from server.fields import MAX_TEMPERATURE
 from server.models import Model, Unavailable
 from server.noise import RNG
-from server.recipe import MAX_TEMPERATURE
 
 
 class LevelCard(BaseModel):

@@ -33,8 +33,8 @@ def mean_image(parameters: NDArray[np.float32], likelihood: Likelihood, channels
     if likelihood.kind == "bernoulli":
         return _bytes(_sigmoid(raw) * 255.0)
     if likelihood.kind == "normal":
-        return _bytes((np.clip(_gaussian(raw)[0], -1.0, 1.0) + 1.0) * 127.5)
-    logits, means, _, coefficients = _split(raw, likelihood, channels)
+        return _bytes((np.clip(gaussian(raw)[0], -1.0, 1.0) + 1.0) * 127.5)
+    logits, means, _, coefficients = mixture(raw, likelihood, channels)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     expected = (weights[:, None] * _condition(means, coefficients)).sum(axis=2)
@@ -54,10 +54,10 @@ def sample_image(
     if likelihood.kind == "bernoulli":
         return _bytes(np.where(uniforms < _sigmoid(raw), 255.0, 0.0))
     if likelihood.kind == "normal":
-        mean, scale = _gaussian(raw)
+        mean, scale = gaussian(raw)
         noise = np.sqrt(-2.0 * np.log(uniforms[:, :channels])) * np.cos(2.0 * np.pi * uniforms[:, channels:])
         return _bytes((_nearest(mean + scale * noise, 2**likelihood.bits - 1) + 1.0) * 127.5)
-    logits, means, log_scales, coefficients = _split(raw, likelihood, channels)
+    logits, means, log_scales, coefficients = mixture(raw, likelihood, channels)
     mixtures = logits.shape[1]
     if likelihood.edge_rule != "exact":
         uniforms = REFERENCE_MARGIN + (1.0 - 2.0 * REFERENCE_MARGIN) * uniforms
@@ -73,7 +73,7 @@ def sample_image(
     return _bytes((x + 1.0) * 127.5)
 
 
-def _split(raw: Floats, likelihood: Likelihood, channels: int) -> tuple[Floats, Floats, Floats, Floats]:
+def mixture(raw: Floats, likelihood: Likelihood, channels: int) -> tuple[Floats, Floats, Floats, Floats]:
     """Logits [B, M, H, W]; means, log scales and coefficients [B, C, M, H, W], coefficients zero without colour."""
     assert likelihood.mixtures is not None  # the manifest holds this for every mixture
     batch, _, height, width = raw.shape
@@ -104,7 +104,7 @@ def _condition(means: Floats, coefficients: Floats, offsets: Floats | None = Non
     return np.stack([red, green, blue], axis=1)
 
 
-def _gaussian(raw: Floats) -> tuple[Floats, Floats]:
+def gaussian(raw: Floats) -> tuple[Floats, Floats]:
     """Mean and scale of each channel, [B, C, H, W], softly clamped as NVAE does."""
     mean, log_scale = np.split(5.0 * np.tanh(raw / 5.0), 2, axis=1)
     return mean, np.exp(log_scale) + 1e-2

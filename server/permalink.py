@@ -10,7 +10,7 @@ import zlib
 
 from server.recipe import MalformedError, Recipe
 
-MAX_TOKEN_TEXT = 256 * 1024  # bytes of JSON that a token may unpack to
+MAX_TOKEN_TEXT = 1 << 20  # bytes of JSON that a token may unpack to; it may have an image in it
 
 
 def canonical(recipe: Recipe) -> str:

@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "not-acceptable": (406, "None of the accepted media types can be made"),
     "too-large": (413, "The request body is too large"),
     "unsupported-media-type": (415, "The request body has the wrong media type"),
+    "invalid-image": (422, "The image cannot be encoded"),
     "invalid-recipe": (422, "The recipe cannot be made into an image"),
     "busy": (429, "Too many requests are waiting"),
     "internal": (500, "The server failed"),

@@ -1,23 +1,25 @@
 """The recipe: the one description of an image that the REST body, the permalink and the PNG have in common.
 
-These models say what a recipe may look like; `resolve` says what it means for one model. Everything is strict:
-"7" and true are no integers, NaN and infinity no temperatures, and a misspelt key is refused by name.
+These models, with those of `sources` and `edits`, say what a recipe may look like; `resolve` says what it means for
+one model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
-MAX_DRAW = 2**32 - 1
-MAX_TEMPERATURE = 1.5
+from server.edits import Edit, FromSource
+from server.fields import Draw, JsonList, Strict, Temperature
+from server.sources import EditSource, Source
+
 MAX_EDITS = 32
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -39,105 +41,6 @@ class RecipeError(ValueError):
 
 class MalformedError(ValueError):
     """Not JSON, or not a token, so there is no field to point to."""
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Draw = Annotated[int, Field(ge=0, le=MAX_DRAW)]
-LevelIndex = Annotated[int, Field(ge=0)]
-Temperature = Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)]
-JsonList = Field(strict=False)  # a strict tuple would refuse the list that JSON gives; its items stay strict
-
-
-def _choice(tags: dict[type, str], message: str) -> Discriminator:
-    """Tell the members of a union apart by JSON type, so that an error speaks of the one that was meant."""
-    return Discriminator(
-        lambda value: tags.get(type(value)),
-        custom_error_type="union",
-        custom_error_message=message,
-    )
-
-
-# --- which levels ---------------------------------------------------------------------------------------------
-
-Selector = Annotated[
-    Annotated[tuple[LevelIndex, ...], Tag("<list>"), Field(min_length=1), JsonList] | Annotated[str, Tag("<name>")],
-    _choice(
-        {list: "<list>", tuple: "<list>", str: "<name>"},
-        'Input should be a list of level numbers, a resolution such as "16x16" or a range such as "1x1..8x8"',
-    ),
-]
-
-
-# --- sources ----------------------------------------------------------------------------------------------------
-
-
-class SeedSource(Strict):
-    """Drawn from the prior. As the source of n images, image i has seed + i."""
-
-    seed: Seed
-
-
-class SeedsSource(Strict):
-    """Drawn from the prior, one seed an image."""
-
-    seeds: tuple[Seed, ...] = Field(min_length=1, strict=False)
-
-
-class ExampleImage(Strict):
-    """One of the bundle's own test images, encoded to its posterior mean."""
-
-    example: Annotated[int, Field(ge=0)]
-
-
-class ExampleSource(ExampleImage):
-    """A test image as the source of n images; levels that are not kept are drawn with seed + i."""
-
-    seed: Seed = 0
-
-
-SOURCES_LATER = ("image", "latents")
-
-
-def _refuse_later_source(value: Any) -> Any:
-    if isinstance(value, dict):
-        for key in SOURCES_LATER:
-            if key in value:
-                raise PydanticCustomError(
-                    "not_available", f"A source of the kind {key!r} is not available yet; use seed, seeds or example"
-                )
-    return value
-
-
-def _source_kind(value: Any) -> str | None:
-    keys = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, BaseModel) else ()
-    return next((f"<{key}>" for key in ("seeds", "example", "seed") if key in keys), None)
-
-
-_one_source = Discriminator(
-    _source_kind,
-    custom_error_type="union",
-    custom_error_message='Input should be {"seed": ...}, {"seeds": [...]} or {"example": ...}',
-)
-
-Source = Annotated[
-    Annotated[SeedSource, Tag("<seed>")]
-    | Annotated[SeedsSource, Tag("<seeds>")]
-    | Annotated[ExampleSource, Tag("<example>")],
-    _one_source,
-    BeforeValidator(_refuse_later_source),
-]
-
-EditSource = Annotated[
-    Annotated[SeedSource, Tag("<seed>")]
-    | Annotated[SeedsSource, Tag("<seeds>")]
-    | Annotated[ExampleImage, Tag("<example>")],
-    _one_source,
-    BeforeValidator(_refuse_later_source),
-]
 
 
 # --- temperatures -------------------------------------------------------------------------------------------------
@@ -171,7 +74,7 @@ Temperatures = Annotated[
 ]
 
 
-# --- levels, edits, output ------------------------------------------------------------------------------------------
+# --- levels, output ------------------------------------------------------------------------------------------
 
 
 class LevelChange(Strict):
@@ -179,46 +82,6 @@ class LevelChange(Strict):
 
     draw: Draw = 0
     mode: Literal["sample", "mean"] = "sample"
-
-
-class Swap(Strict):
-    """Take these levels from another image, drawn at this recipe's temperature with every draw 0.
-
-    space "latent" copies z; "noise" copies (z - mu) / sigma and lets it act under the prior of the new image.
-    """
-
-    op: Literal["swap"] = "swap"
-    levels: Selector
-    source: EditSource
-    space: Literal["latent", "noise"] = "latent"
-
-
-class Keep(Strict):
-    """Keep the posterior latents of an encoded source at these levels; levels that no edit keeps are drawn."""
-
-    op: Literal["keep"] = "keep"
-    levels: Selector
-
-
-OPS_LATER = ("interpolate", "resample")
-
-
-def _refuse_later_op(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("op") in OPS_LATER:
-        raise PydanticCustomError("not_available", f"The edit {value['op']!r} is not available yet; use swap or keep")
-    return value
-
-
-def _op(value: Any) -> str | None:
-    op = value.get("op") if isinstance(value, dict) else getattr(value, "op", None)
-    return f"<{op}>" if op in ("swap", "keep") else None
-
-
-Edit = Annotated[
-    Annotated[Swap, Tag("<swap>")] | Annotated[Keep, Tag("<keep>")],
-    Discriminator(_op, custom_error_type="union", custom_error_message='Input should have "op": "swap" or "keep"'),
-    BeforeValidator(_refuse_later_op),
-]
 
 
 ArrayName = Literal["latents", "prior_mean", "prior_scale"]
@@ -250,10 +113,24 @@ class Recipe(Strict):
     output: Output = Output()
 
 
+def sources(recipe: Recipe) -> list[Source | EditSource]:
+    """Every source that a recipe names, its own first."""
+    own = [] if recipe.source is None else [recipe.source]
+    return [*own, *(edit.source for edit in recipe.edits if isinstance(edit, FromSource))]
+
+
+_RECIPE = TypeAdapter(Recipe)
+
+
 def parse(content: bytes) -> Recipe:
     """Read a recipe from JSON text. Raises MalformedError when it is not JSON, RecipeError when it is no recipe."""
+    return parse_as(_RECIPE, content)
+
+
+def parse_as(kind: TypeAdapter[Parsed], content: bytes) -> Parsed:
+    """The same for whatever else is sent as JSON."""
     try:
-        return Recipe.model_validate_json(content)
+        return kind.validate_json(content)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         if faults[0]["type"] == "json_invalid":
@@ -269,3 +146,8 @@ def pointer(location: Sequence[str | int]) -> str:
     parts = [str(part) for part in location]
     plain = [part for part in parts if not (part.startswith("<") and part.endswith(">"))]
     return "#" + "".join("/" + quote(part.replace("~", "~0").replace("/", "~1"), safe="~") for part in plain)
+
+
+def fault(detail: str, *location: str | int) -> Fault:
+    """A choice that is well written, but does not fit this model."""
+    return Fault(pointer(location), "does_not_fit", detail)

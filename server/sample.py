@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from server.compose import Seen, compose
 from server.engine import Engine
+from server.images import from_text
 from server.likelihood import mean_image, sample_image, uniforms_per_pixel
 from server.noise import OUTPUT_LEVEL, uniform
-from server.plan import Floats, Known, encoded_source, main_pass, noise_of, source_pass
-from server.recipe import ArrayName, ExampleImage
-from server.resolve import Reference, Resolved, references
+from server.plan import Floats, Known, Pass, noise_of, source_pass
+from server.recipe import ArrayName
+from server.resolve import Resolved, references
+from server.sources import Encoded, ExampleImage, OwnImage, Reference, SeedSource
 
 Pixels = NDArray[np.uint8]
 
@@ -26,43 +29,72 @@ class Sample:
     arrays: Mapping[str, Floats] = field(default_factory=dict)
 
 
-def sample(engine: Engine, examples: Pixels, recipe: Resolved, include: Sequence[ArrayName] = ()) -> Sample:
-    """Make the images of a recipe. `examples` are the bundle's test images [E, H, W, C].
+def sample(
+    engine: Engine,
+    examples: Pixels,
+    recipe: Resolved,
+    include: Sequence[ArrayName] = (),
+    stored: Mapping[str, Floats] | None = None,
+) -> Sample:
+    """Make the images of a recipe.
 
+    `examples` are the bundle's test images [E, H, W, C], `stored` the latents [N] that the recipe names, by their id.
     Works through the images in batches that fit the engine, so that memory grows with n only by what is returned.
     """
-    known = _find_out(engine, examples, recipe)
+    known = _find_out(engine, examples, recipe, stored or {})
     images = []
     arrays: dict[str, list[Floats]] = {name: [] for name in include}
     for rows in engine.batches(recipe.n):
-        decoded = engine.decode(main_pass(recipe, engine.manifest, known, rows), ("likelihood", *include))
+        work = compose(recipe, engine.manifest, known, rows, lambda before: _look(engine, before))
+        decoded = engine.decode(work, ("likelihood", *include))
         images.append(_images(engine, recipe, decoded["likelihood"], rows))
         for name in include:
             arrays[name].append(decoded[name])
     return Sample(np.concatenate(images), {name: np.concatenate(parts) for name, parts in arrays.items()})
 
 
-def _find_out(engine: Engine, examples: Pixels, recipe: Resolved) -> Known:
-    """Encode the examples that a recipe uses, and run the other images that its edits take levels from."""
+def _look(engine: Engine, work: Pass) -> Seen:
+    decoded = engine.decode(work, ("latents", "prior_mean", "prior_scale"))
+    return Seen(decoded["latents"], decoded["prior_mean"], decoded["prior_scale"])
+
+
+def _find_out(engine: Engine, examples: Pixels, recipe: Resolved, stored: Mapping[str, Floats]) -> Known:
+    """Encode the images that a recipe uses, and run the other images that its edits refer to."""
     pairs = references(recipe)
-    source = encoded_source(recipe)
-    wanted = [image for image, _ in pairs if isinstance(image, ExampleImage)] + ([source] if source else [])
-    latents: dict[Reference, Floats] = {}
+    wanted = [image for image, _ in pairs if not isinstance(image, SeedSource)]
+    encoded = [*dict.fromkeys([*wanted, recipe.encoded] if recipe.encoded else wanted)]
+    latents = _encode(engine, examples, encoded, stored)
     noise: dict[Reference, Floats] = {}
-    encoded = [*dict.fromkeys(wanted)]
-    for rows in engine.batches(len(encoded)):
-        batch = [encoded[row] for row in rows]
-        zeros = np.zeros((len(batch), engine.manifest.latents), np.float32)  # the posterior mean
-        out = engine.encode(examples[[image.example for image in batch]], zeros, ("latents",))
-        latents.update(zip(batch, out["latents"], strict=True))
-    run = [image for image, space in pairs if (space == "noise") == isinstance(image, ExampleImage)]
+    run = [image for image, space in pairs if (space == "noise") != isinstance(image, SeedSource)]
     for rows in engine.batches(len(run)):
-        work = source_pass(recipe, engine.manifest, [run[row] for row in rows], Known(latents))
-        decoded = engine.decode(work, ("latents", "prior_mean", "prior_scale"))
-        residual = noise_of(decoded["latents"], decoded["prior_mean"], decoded["prior_scale"])
+        seen = _look(engine, source_pass(recipe, engine.manifest, [run[row] for row in rows], Known(latents)))
+        residual = noise_of(seen.latents, seen.prior_mean, seen.prior_scale)
         for index, row in enumerate(rows):
-            latents[run[row]], noise[run[row]] = decoded["latents"][index], residual[index]
+            latents[run[row]], noise[run[row]] = seen.latents[index], residual[index]
     return Known(latents, noise)
+
+
+def _encode(
+    engine: Engine, examples: Pixels, images: Sequence[Encoded], stored: Mapping[str, Floats]
+) -> dict[Reference, Floats]:
+    """The posterior mean of each image, [N]."""
+    latents: dict[Reference, Floats] = {
+        image: stored[image.latents] for image in images if not isinstance(image, ExampleImage | OwnImage)
+    }
+    seen = [image for image in images if image not in latents]
+    for rows in engine.batches(len(seen)):
+        batch = [seen[row] for row in rows]
+        pixels = [
+            examples[image.example]
+            if isinstance(image, ExampleImage)
+            else from_text(image.image, engine.manifest.image)
+            for image in batch
+            if isinstance(image, ExampleImage | OwnImage)
+        ]
+        zeros = np.zeros((len(batch), engine.manifest.latents), np.float32)  # the posterior mean
+        out = engine.encode(np.stack(pixels), zeros, ("latents",))
+        latents.update(zip(batch, out["latents"], strict=True))
+    return latents
 
 
 def _images(engine: Engine, recipe: Resolved, likelihood: Floats, rows: range) -> Pixels:

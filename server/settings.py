@@ -31,4 +31,6 @@ class Settings(BaseSettings):
     max_batch: int = Field(default=16, ge=1, le=1024, description="images decoded at once")
     max_images: int = Field(default=64, ge=1, le=4096, description="images of one request")
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="size of a request body")
+    max_upload_bytes: int = Field(default=8 << 20, ge=1024, description="size of an image file sent to be encoded")
+    max_latents_bytes: int = Field(default=256 << 20, ge=0, description="memory for latents encoded before")
     max_waiting: int = Field(default=32, ge=1, description="requests that wait for a decode before others get 429")

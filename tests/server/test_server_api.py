@@ -211,8 +211,9 @@ def test_an_unfit_request_id_is_replaced(client: TestClient, given: bytes) -> No
         ('{"edits": [{"op": "swap", "levels": [7], "source": {"seed": 1}}]}', "#/edits/0/levels"),
         ('{"tempreture": 1}', "#/tempreture"),
         ('{"n": 65}', "#/n"),
-        ('{"source": {"image": "AAAA"}}', "#/source"),
-        ('{"edits": [{"op": "interpolate"}]}', "#/edits/0"),
+        ('{"source": {"image": "AAAA"}}', "#/source/image"),
+        ('{"source": {"latents": "' + 64 * "0" + '"}}', "#/source/latents"),
+        ('{"edits": [{"op": "extrapolate"}]}', "#/edits/0"),
     ],
 )
 def test_a_wrong_recipe_is_422_with_a_pointer(client: TestClient, body: str, pointer: str) -> None:
@@ -222,7 +223,26 @@ def test_a_wrong_recipe_is_422_with_a_pointer(client: TestClient, body: str, poi
 
 KEYS = ["source", "seed", "seeds", "example", "image", "n", "temperature", "schedule", "from", "to", "levels", "0", "9"]
 KEYS += ["draw", "mode", "edits", "op", "space", "output", "scale", "layout", "include", "recipe_version", "a/~b"]
-WORDS = ["linear", "mean", "sample", "swap", "keep", "resample", "noise", "latent", "1x1", "1x1..9x9", "grid", "", "é"]
+KEYS += ["latents", "mask", "resolution", "rows", "alpha", "op", "edits", "levels"]
+WORDS = [
+    "linear",
+    "mean",
+    "sample",
+    "swap",
+    "keep",
+    "resample",
+    "interpolate",
+    "01",
+    "iVBORw0KGgo=",
+    64 * "a",
+    "noise",
+    "latent",
+    "1x1",
+    "1x1..9x9",
+    "grid",
+    "",
+    "é",
+]
 scalars = st.none() | st.booleans() | st.integers(-2, 3) | st.floats() | st.just(10**40) | st.sampled_from(WORDS)
 documents = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
@@ -232,6 +252,31 @@ documents = st.recursive(
 @given(st.dictionaries(st.sampled_from(KEYS), documents, max_size=4))
 def test_whatever_is_sent_the_server_does_not_fail(client: TestClient, document: dict[str, Any]) -> None:
     response = client.post(SAMPLE, content=json.dumps(document), headers=JSON)
+    assert response.status_code == 200 or problem(response, 422, "invalid-recipe")["errors"]
+
+
+MASKS = st.fixed_dictionaries(
+    {"resolution": st.integers(0, 3), "rows": st.lists(st.text("01x", max_size=3), max_size=3)}
+)
+EDITS = st.fixed_dictionaries(
+    {"op": st.sampled_from(["swap", "resample", "interpolate", "keep", "melt"]), "levels": st.lists(st.integers(0, 5))},
+    optional={
+        "source": st.fixed_dictionaries({}, optional=dict.fromkeys(("seed", "example", "image", "latents"), scalars)),
+        "mask": MASKS | scalars,
+        "alpha": scalars,
+        "temperature": scalars,
+        "draw": scalars,
+        "space": st.sampled_from(["latent", "noise", "z"]),
+    },
+)
+
+
+@given(st.lists(EDITS, max_size=4), st.sampled_from([{"seed": 1}, {"example": 0}, {"image": "AAAA"}]))
+def test_whatever_edits_are_sent_the_server_does_not_fail(
+    client: TestClient, edits: list[dict[str, Any]], source: dict[str, Any]
+) -> None:
+    body = json.dumps({"source": source, "edits": edits})
+    response = client.post(SAMPLE, content=body, headers=JSON)
     assert response.status_code == 200 or problem(response, 422, "invalid-recipe")["errors"]
 
 

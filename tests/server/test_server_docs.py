@@ -82,5 +82,7 @@ def test_every_field_of_the_answers_is_described(page: str, zoo: Path, settings:
     card = client.get("/v1/models/vdvae-mnist").json()
     answer = client.post("/v1/models/vdvae-mnist/sample", json={}).json()
     names = [*card, *card["levels"][0], *card["groups"][0], *answer, *answer["images"][0], *answer["recipe"]]
+    encoded = client.post("/v1/models/vdvae-mnist/encode", json={"example": 0}).json()
+    names += [*encoded, *encoded["image"], *encoded["levels"][0]]
     names += [f"output.{name}" for name in answer["recipe"]["output"]]
     assert [name for name in names if f'"{name}"' not in page and f"`{name}`" not in page] == []

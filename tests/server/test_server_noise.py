@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.fields import MAX_DRAW, MAX_SEED
 from server.noise import OUTPUT_LEVEL, RNG, normal, uniform
-from server.recipe import MAX_DRAW, MAX_SEED
 
 seeds = st.integers(0, MAX_SEED)
 levels = st.integers(OUTPUT_LEVEL, 100)

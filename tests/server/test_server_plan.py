@@ -9,16 +9,21 @@ import pytest
 from conftest import Settle
 
 from model_zoo.manifest import Manifest
+from server.compose import Seen, compose
 from server.noise import normal
-from server.plan import Known, Pass, main_pass, noise_of, source_pass
-from server.recipe import ExampleImage, SeedSource
-from server.resolve import Reference, Resolved, references
+from server.plan import Known, Pass, noise_of, source_pass, start
+from server.resolve import Resolved, references
+from server.sources import ExampleImage, Reference, SeedSource
 
 EXAMPLE, OTHER = ExampleImage(example=0), SeedSource(seed=99)
 
 
 def plan(recipe: Resolved, manifest: Manifest) -> Pass:
-    return main_pass(recipe, manifest, known(manifest), range(recipe.n))
+    return compose(recipe, manifest, known(manifest), range(recipe.n), no_look)
+
+
+def no_look(work: Pass) -> Seen:
+    raise AssertionError("this plan needs no decode")
 
 
 def known(manifest: Manifest) -> Known:
@@ -111,7 +116,7 @@ def test_keep_holds_its_levels_and_draws_the_others_with_the_seed(settle: Settle
     np.testing.assert_array_equal(at(work.noise, manifest, 4)[1], normal(8, 4, 0, manifest.levels[4].size))
 
 
-def test_the_last_edit_of_a_level_decides(settle: Settle, manifest: Manifest) -> None:
+def test_of_two_whole_levels_the_later_edit_is_seen(settle: Settle, manifest: Manifest) -> None:
     keep = {"op": "keep", "levels": [0, 1]}
     swap = {"op": "swap", "levels": [1, 2], "source": {"seed": 99}}
     first = plan(settle(source={"example": 0}, edits=[keep, swap]), manifest)
@@ -123,7 +128,7 @@ def test_the_last_edit_of_a_level_decides(settle: Settle, manifest: Manifest) ->
 
 def test_rows_of_a_plan_are_the_plan_of_these_rows(settle: Settle, manifest: Manifest) -> None:
     recipe = settle(n=5)
-    whole, part = plan(recipe, manifest), main_pass(recipe, manifest, Known(), range(2, 4))
+    whole, part = plan(recipe, manifest), start(recipe, manifest, Known(), range(2, 4))
     np.testing.assert_array_equal(whole.rows(2, 4).noise, part.noise)
     assert len(part) == 2
 

@@ -11,9 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from model_zoo.manifest import Manifest
+from server.fields import MAX_SEED
 from server.permalink import canonical, recipe_id
-from server.recipe import MAX_SEED, Recipe, RecipeError, parse
-from server.resolve import resolve, select
+from server.recipe import Recipe, RecipeError, parse
+from server.resolve import resolve
+from server.resolve_edits import select
 
 # The toy has level 0 at 1x1, 1 and 2 at 4x4, 3 and 4 at 8x8, and three examples.
 small = st.integers(0, 1000)

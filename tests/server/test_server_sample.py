@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from server.edits import Mask
+from server.masks import inside
 from server.models import Model
 from server.recipe import Recipe
 from server.resolve import Resolved, resolve
@@ -132,6 +134,22 @@ def test_keeping_every_level_is_the_reconstruction_and_keeping_some_draws_the_re
     end = sum(level.size for level in any_model.bundle.manifest.levels[:2])
     np.testing.assert_array_equal(some.arrays["latents"][0, :end], whole.arrays["latents"][0, :end])
     assert not np.array_equal(some.images[0], some.images[1])
+
+
+def test_painting_on_a_reconstruction_changes_nothing_outside_the_mask(any_model: Model) -> None:
+    """Every level outside it is held, and so is every other level within it."""
+    levels = any_model.bundle.manifest.levels
+    middle = levels[len(levels) // 2]
+    mask = Mask(resolution=2, rows=("10", "00"))
+    paint = {"op": "resample", "levels": [middle.index], "draw": 3, "mask": mask.model_dump(mode="json")}
+    before = make(any_model, source={"example": 0})
+    after = make(any_model, source={"example": 0}, edits=[paint])
+    changed = before.arrays["latents"][0] != after.arrays["latents"][0]
+    allowed = np.zeros_like(changed)
+    allowed[middle.offset : middle.offset + middle.size] = inside(mask, middle)
+    assert not changed[~allowed].any()
+    if any_model.bundle.manifest.prior == "normal":
+        assert changed[allowed].all()
 
 
 def test_a_batch_with_one_style_each_equals_each_with_its_style(toy: Model) -> None:
