@@ -64,7 +64,10 @@ def evaluate(
     """
     if k < 1 or passes < 1:
         raise ValueError(f"k is {k} and passes is {passes}: both count posterior samples, so at least 1")
-    distortions, rates, bounds, dims, first = [], [], [], 0, 0
+    distortions: list[float] = []  # Python's own numbers: small arrays among large ones would fragment the memory
+    rates: list[list[float]] = []
+    bounds: list[float] = []
+    dims, first = 0, 0
     units = np.zeros(sum(shape.size for shape in model.shapes))
     for batch in batches:
         dims = math.prod(batch.shape[1:])
@@ -73,16 +76,16 @@ def evaluate(
             observed = likelihood.observe(torch.from_numpy(batch[start : start + size]).to(device))
             noise = Noise(model.shapes, seed, range(first, first + len(observed)), device)
             part = _evaluate_images(model, likelihood, observed, noise, k, max(1, passes // size))
-            distortions.append(part.distortion)
-            rates.append(part.rates)
-            bounds.append(part.importance_weighted)
+            distortions += part.distortion.tolist()
+            rates += part.rates.tolist()
+            bounds += part.importance_weighted.tolist()
             units += part.units * len(observed)
             first += len(observed)
             progress(len(observed))
     if not distortions:
         raise ValueError("there are no images to evaluate")
     units /= first
-    return Evaluation(np.concatenate(distortions), np.concatenate(rates), units, np.concatenate(bounds), k, dims)
+    return Evaluation(np.array(distortions), np.array(rates), units, np.array(bounds), k, dims)
 
 
 def _evaluate_images(
@@ -99,7 +102,7 @@ def _evaluate_images(
         log_weights = -nats - sum(log_ratio(level).sum(dim=(1, 2, 3)).double() for level in levels)
         log_sum = torch.logaddexp(log_sum, log_weights.unflatten(0, (-1, count)).logsumexp(dim=1))
         if done == 0:
-            distortion = nats[::count]  # of each image's first sample
+            distortion = nats[::count].clone()  # of each image's first sample; a view would keep them all
             kl = [level.kl[::count].double() for level in levels]
     rates = torch.stack([level.sum(dim=(1, 2, 3)) for level in kl], dim=1)
     found = [tensor.cpu().numpy() for tensor in (distortion, rates, pack(kl).mean(dim=0), math.log(k) - log_sum)]

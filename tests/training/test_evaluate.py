@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_recipe import tiny_recipe, write_idx
+from pydantic import TypeAdapter
+from tiny_families import DENSE, IMAGE
+from tiny_recipe import blobs, tiny_recipe, write_idx
 from torch import Tensor
 
 from model_zoo.manifest import Metric
@@ -21,6 +24,7 @@ from training.evaluate import Evaluation, evaluate, take
 from training.figures import Figures, metrics
 from training.latents import LatentShape
 from training.models.contract import Activations, HierarchicalVAE, Normal, PosteriorLevel
+from training.models.families import Model, build
 from training.models.vdvae import VDVAE
 from training.trainer import Trainer
 
@@ -203,3 +207,22 @@ def test_averaged_and_raw_weights_differ(run: Path, tmp_path: Path) -> None:
 def test_a_run_that_is_not_there_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(tmp_path / "nowhere")]) == 1
     assert "error: no checkpoint at" in capsys.readouterr().err
+
+
+def test_memory_does_not_grow_with_images_or_samples() -> None:
+    """IW-5000 of ten thousand images takes an hour; it must not take the machine's memory."""
+    config = {"image_size": 28, "latents": [2], "hidden": [8]}
+    model = build(TypeAdapter(Model).validate_python(IMAGE | DENSE | config)).eval()
+    images = blobs(30).repeat(4, axis=1).repeat(4, axis=2)[:, :28, :28]
+    sizes: list[float] = []
+
+    def look(_: int) -> None:
+        sizes.append(resident_mib())
+
+    evaluate(model, model.config.likelihood, [images], k=3000, passes=1000, progress=look)
+    assert sizes[-1] - sizes[9] < 15, "a thousand images of logits are 3 MiB, so one a picture kept would be 60"
+
+
+def resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
