@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import FastAPI, Request
@@ -22,7 +21,7 @@ from server.png import Pixels
 from server.problems import Problem
 from server.recipe import RecipeError, fault, parse_as
 from server.requests import accepted, read_body, sent_type
-from server.settings import Settings
+from server.service import Service
 from server.sources import ExampleImage, OwnImage
 
 EncodeRequest = Annotated[
@@ -31,23 +30,17 @@ EncodeRequest = Annotated[
 ]
 _REQUEST: TypeAdapter[ExampleImage | OwnImage] = TypeAdapter(EncodeRequest)
 
-Run = Callable[..., Awaitable[Any]]
 
-
-def install_encode(
-    app: FastAPI, find_ready: Callable[[str], Model], run: Run, store: LatentsStore, settings: Settings
-) -> None:
-    """Add the route. `run` calls a function in a worker thread, or refuses where too many wait."""
-
+def install_encode(app: FastAPI, service: Service) -> None:
     @app.post("/v1/models/{model_id}/encode", **describe_encode())
     async def encode_image(model_id: str, request: Request) -> Response:
-        model, media_type = find_ready(model_id), accepted(request, (JSON, NPZ))
+        model, media_type = service.find_ready(model_id), accepted(request, (JSON, NPZ))
         wanted: bytes | ExampleImage | OwnImage
         if sent_type(request, (JSON, *FORMATS)) == JSON:
-            wanted = parse_as(_REQUEST, await read_body(request, settings.max_body_bytes))
+            wanted = parse_as(_REQUEST, await read_body(request, service.settings.max_body_bytes))
         else:
-            wanted = await read_body(request, settings.max_upload_bytes)
-        encoding, latents = await run(make_encoding, model, wanted, store)
+            wanted = await read_body(request, service.settings.max_upload_bytes)
+        encoding, latents = await service.run(make_encoding, model, wanted, service.store)
         headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Model-Digest": model.bundle.digest}
         if media_type == NPZ:
             return Response(arrays(model, latents, encoding), headers=headers, media_type=NPZ)

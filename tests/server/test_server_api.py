@@ -330,7 +330,7 @@ def test_a_fault_of_the_server_is_500_without_a_traceback(
     def fail(*_: object) -> None:
         raise RuntimeError("SECRET")
 
-    monkeypatch.setattr("server.api.sample", fail)
+    monkeypatch.setattr("server.sample_api.sample", fail)
     response = post(client, {}, X_Request_Id="r-1")
     problem(response, 500, "internal")
     assert "SECRET" not in response.text

@@ -1,0 +1,43 @@
+"""GET models: what this server has, one card for each, and the test images that come with it."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from server.answers import PNG
+from server.card import Card, ModelList, UnavailableCard, make_card
+from server.openapi import problems
+from server.problems import Problem
+from server.requests import matches
+from server.service import Service
+
+
+def install_models(app: FastAPI, service: Service) -> None:
+    limit = service.settings.max_images
+
+    @app.get("/v1/models", tags=["models"], summary="All models, and the one to show first")
+    def list_models() -> ModelList:
+        return ModelList(data=[make_card(model, limit) for model in service.models.values()], default=service.default)
+
+    @app.get("/v1/models/{model_id}", tags=["models"], summary="The card of one model", responses=problems(404))
+    def show_model(model_id: str) -> Card | UnavailableCard:
+        return make_card(service.find(model_id), limit)
+
+    @app.get(
+        "/v1/models/{model_id}/examples/{index:int}",
+        tags=["models"],
+        summary="A test image of the model, as PNG",
+        response_class=Response,
+        responses={200: {"content": {PNG: {}}}, **problems(404, 503)},
+    )
+    def show_example(model_id: str, index: int, request: Request) -> Response:
+        bundle = service.find_ready(model_id).bundle
+        try:
+            content = bundle.example(index).read_bytes()
+        except IndexError as error:
+            raise Problem("not-found", str(error)) from None
+        headers = {"ETag": f'"{bundle.digest[:16]}-{index}"', "Cache-Control": "private, no-cache"}
+        if matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=PNG, headers=headers)

@@ -1,0 +1,103 @@
+"""POST and GET sample: a recipe in, images out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Annotated, Any
+
+import onnxruntime
+from fastapi import FastAPI, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from server.answers import (
+    JSON,
+    MEDIA_TYPES,
+    NPZ,
+    PNG,
+    SampleAnswer,
+    Timing,
+    image_answers,
+    npz,
+    one_png,
+    recipe_fields,
+    sheet_answer,
+)
+from server.models import Model
+from server.noise import RNG
+from server.openapi import describe_sample
+from server.permalink import from_token, recipe_id
+from server.recipe import parse
+from server.requests import accepted, matches, read_body, sent_type
+from server.resolve import Resolved
+from server.sample import sample
+from server.service import Service, Stored
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A finished answer: its bytes or document, and the milliseconds that decoding and everything took."""
+
+    body: bytes | dict[str, Any]
+    decode_ms: float
+    total_ms: float
+
+
+def install_sample(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
+    async def sample_images(model_id: str, request: Request) -> Response:
+        model, media_type = service.find_ready(model_id), accepted(request)
+        sent_type(request, (JSON,))
+        recipe = parse(await read_body(request, service.settings.max_body_bytes))
+        resolved, stored = await service.settle(model, recipe)
+        return await answer(model, resolved, stored, media_type, {"Cache-Control": "no-store"})
+
+    @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
+    async def sample_permalink(model_id: str, request: Request, r: Annotated[str, Query()]) -> Response:
+        model, media_type = service.find_ready(model_id), accepted(request)
+        recipe = parse(from_token(r))
+        resolved, stored = await service.settle(model, recipe)
+        if recipe.source is None:  # another seed each time, so there is nothing to cache
+            return await answer(model, resolved, stored, media_type, {"Cache-Control": "no-store"})
+        runtime = f"{model.engine.provider}-{onnxruntime.__version__}"
+        etag = f'"{recipe_id(resolved)[:32]}-{model.bundle.digest[:16]}-{runtime}-{MEDIA_TYPES.index(media_type)}"'
+        headers = {"ETag": etag, "Cache-Control": "private, max-age=3600", "Vary": "Accept"}
+        if matches(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers=headers)
+        return await answer(model, resolved, stored, media_type, headers)
+
+    async def answer(
+        model: Model, recipe: Resolved, stored: Stored, media_type: str, headers: dict[str, str]
+    ) -> Response:
+        timed = await service.run(make_answer, model, recipe, stored, media_type)
+        headers |= {
+            "Vary": "Accept",
+            "X-Model-Digest": model.bundle.digest,
+            "Server-Timing": f"decode;dur={timed.decode_ms:.1f}, total;dur={timed.total_ms:.1f}",
+        }
+        if isinstance(timed.body, bytes):
+            return Response(timed.body, headers=headers, media_type=media_type)
+        return JSONResponse(timed.body, headers=headers)
+
+
+def make_answer(model: Model, recipe: Resolved, stored: Stored, media_type: str) -> Timed:
+    """Sample a recipe and put it into the form that was asked for. Runs in a worker thread."""
+    started = perf_counter()
+    made = sample(model.engine, model.examples, recipe, recipe.output.include if media_type == NPZ else (), stored)
+    decode_ms = 1e3 * (perf_counter() - started)
+    if media_type == NPZ:
+        return Timed(npz(model, recipe, made), decode_ms, 1e3 * (perf_counter() - started))
+    if media_type == PNG:
+        return Timed(one_png(model, recipe, made.images), decode_ms, 1e3 * (perf_counter() - started))
+    document = SampleAnswer(
+        model=model.id,
+        digest=model.bundle.digest,
+        **recipe_fields(recipe),
+        images=image_answers(model, recipe, made.images),
+        sheet=sheet_answer(model, recipe, made.images),
+        levels_computed=len(model.bundle.manifest.levels),
+        provider=model.engine.provider,
+        rng=RNG,
+        timing=Timing(decode_ms=decode_ms, total_ms=1e3 * (perf_counter() - started)),
+    )
+    return Timed(document.model_dump(mode="json"), decode_ms, document.timing.total_ms)
