@@ -1,0 +1,38 @@
+"""Work is told once, from any thread, that it is no longer wanted."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.cancel import Cancel, Cancelled
+
+
+def test_work_goes_on_until_it_is_cancelled() -> None:
+    cancel = Cancel()
+    cancel.check()
+    cancel.cancel()
+    assert cancel.cancelled
+    with pytest.raises(Cancelled):
+        cancel.check()
+
+
+def test_who_asked_is_told_once() -> None:
+    cancel, told = Cancel(), []
+    cancel.tell(lambda: told.append("a"))
+    cancel.cancel()
+    cancel.cancel()
+    assert told == ["a"]
+
+
+def test_who_asks_too_late_is_told_at_once() -> None:
+    cancel, told = Cancel(), []
+    cancel.cancel()
+    cancel.tell(lambda: told.append("late"))
+    assert told == ["late"]
+
+
+def test_who_takes_it_back_is_not_told() -> None:
+    cancel, told = Cancel(), []
+    cancel.tell(lambda: told.append("a"))()
+    cancel.cancel()
+    assert told == []
