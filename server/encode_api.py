@@ -11,10 +11,10 @@ from pydantic import Tag, TypeAdapter
 from starlette.responses import JSONResponse, Response
 
 from server.answers import JSON, NPZ, EncodeAnswer, LevelRate, image_file, pack_npz
+from server.call import make_call
 from server.encode import NOISE_SEED, Encoding, encode
 from server.fields import by_key
 from server.images import FORMATS, ImageError, from_text, read
-from server.latents import LatentsStore
 from server.models import Model
 from server.openapi import describe_encode
 from server.png import Pixels
@@ -40,17 +40,17 @@ def install_encode(app: FastAPI, service: Service) -> None:
             wanted = parse_as(_REQUEST, await read_body(request, service.settings.max_body_bytes))
         else:
             wanted = await read_body(request, service.settings.max_upload_bytes)
-        encoding, latents = await service.run(make_encoding, model, wanted, service.store)
+        encoding = await service.run(make_call(request, cost=2), make_encoding, model, wanted)
+        latents = service.store.put(model.bundle.digest, encoding.latents)
         headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Model-Digest": model.bundle.digest}
         if media_type == NPZ:
             return Response(arrays(model, latents, encoding), headers=headers, media_type=NPZ)
         return JSONResponse(describe(model, latents, encoding).model_dump(mode="json"), headers=headers)
 
 
-def make_encoding(model: Model, wanted: bytes | ExampleImage | OwnImage, store: LatentsStore) -> tuple[Encoding, str]:
-    """Encode an image and remember its latents. Runs in a worker thread."""
-    encoding = encode(model.engine, _pixels(model, wanted))
-    return encoding, store.put(model.bundle.digest, encoding.latents)
+def make_encoding(model: Model, wanted: bytes | ExampleImage | OwnImage) -> Encoding:
+    """Encode an image: two passes of the encoder. Work for the backend."""
+    return encode(model.engine, _pixels(model, wanted))
 
 
 def describe(model: Model, latents: str, encoding: Encoding) -> EncodeAnswer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from server.answers import (
     recipe_fields,
     sheet_answer,
 )
+from server.call import Call, make_call
 from server.models import Model
 from server.noise import RNG
 from server.openapi import describe_sample
@@ -49,27 +50,30 @@ def install_sample(app: FastAPI, service: Service) -> None:
         model, media_type = service.find_ready(model_id), accepted(request)
         sent_type(request, (JSON,))
         recipe = parse(await read_body(request, service.settings.max_body_bytes))
-        resolved, stored = await service.settle(model, recipe)
-        return await answer(model, resolved, stored, media_type, {"Cache-Control": "no-store"})
+        call = make_call(request)
+        resolved, stored = await service.settle(call, model, recipe)
+        return await answer(call, model, resolved, stored, media_type, {"Cache-Control": "no-store"})
 
     @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
     async def sample_permalink(model_id: str, request: Request, r: Annotated[str, Query()]) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
         recipe = parse(from_token(r))
-        resolved, stored = await service.settle(model, recipe)
+        call = make_call(request)
+        resolved, stored = await service.settle(call, model, recipe)
         if recipe.source is None:  # another seed each time, so there is nothing to cache
-            return await answer(model, resolved, stored, media_type, {"Cache-Control": "no-store"})
+            return await answer(call, model, resolved, stored, media_type, {"Cache-Control": "no-store"})
         runtime = f"{model.engine.provider}-{onnxruntime.__version__}"
         etag = f'"{recipe_id(resolved)[:32]}-{model.bundle.digest[:16]}-{runtime}-{MEDIA_TYPES.index(media_type)}"'
         headers = {"ETag": etag, "Cache-Control": "private, max-age=3600", "Vary": "Accept"}
         if matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
-        return await answer(model, resolved, stored, media_type, headers)
+        return await answer(call, model, resolved, stored, media_type, headers)
 
     async def answer(
-        model: Model, recipe: Resolved, stored: Stored, media_type: str, headers: dict[str, str]
+        call: Call, model: Model, recipe: Resolved, stored: Stored, media_type: str, headers: dict[str, str]
     ) -> Response:
-        timed = await service.run(make_answer, model, recipe, stored, media_type)
+        call = replace(call, cost=recipe.decodes)
+        timed = await service.run(call, make_answer, model, recipe, stored, media_type)
         headers |= {
             "Vary": "Accept",
             "X-Model-Digest": model.bundle.digest,
@@ -81,7 +85,7 @@ def install_sample(app: FastAPI, service: Service) -> None:
 
 
 def make_answer(model: Model, recipe: Resolved, stored: Stored, media_type: str) -> Timed:
-    """Sample a recipe and put it into the form that was asked for. Runs in a worker thread."""
+    """Sample a recipe and put it into the form that was asked for. Work for the backend."""
     started = perf_counter()
     made = sample(model.engine, model.examples, recipe, recipe.output.include if media_type == NPZ else (), stored)
     decode_ms = 1e3 * (perf_counter() - started)

@@ -1,19 +1,14 @@
-"""What every route works with: the models, what was encoded before, and the way into the worker thread.
-
-Inference runs in one worker thread at a time, because one decode already uses every core it was given; requests
-that cannot be worked on soon are refused at once.
-"""
+"""What every route works with: the models, what was encoded before, and the way to where work is done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
-import anyio.to_thread
-
+from server.backend import Backend, LocalBackend
+from server.call import Call
 from server.latents import LatentsStore
 from server.models import Model, Unavailable, open_models
 from server.plan import Floats
@@ -30,11 +25,14 @@ Result = TypeVar("Result")
 class Service:
     """The state of one server. Everything here may be used from any request."""
 
-    def __init__(self, zoo: Path, settings: Settings, fresh_seed: Callable[[], int]) -> None:
+    def __init__(
+        self, zoo: Path, settings: Settings, fresh_seed: Callable[[], int], backend: Backend | None = None
+    ) -> None:
         self.zoo, self.settings, self.fresh_seed = zoo, settings, fresh_seed
         self.models = open_models(zoo, settings)
         self.store = LatentsStore(settings.max_latents_bytes)
-        self._limiter = anyio.CapacityLimiter(1)
+        self.backend: Backend = backend or LocalBackend(settings.workers)
+        self._waiting = 0
 
     @property
     def ready(self) -> list[str]:
@@ -58,25 +56,30 @@ class Service:
             raise Problem("unavailable", model.reason)
         return model
 
-    async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
-        """`work(*arguments)` in a worker thread. Raises Problem where too many wait already."""
-        if self._limiter.statistics().tasks_waiting >= self.settings.max_waiting:
+    async def run(self, call: Call, work: Callable[..., Result], model: Model, *arguments: object) -> Result:
+        """`work(model, *arguments)` where the backend does it. Raises Problem where too many wait already."""
+        if self._waiting >= self.settings.max_waiting:
             raise Problem("busy", "Try again in a second", headers={"Retry-After": "1"})
-        return await anyio.to_thread.run_sync(work, *arguments, limiter=self._limiter)
+        self._waiting += 1
+        try:
+            return await self.backend.run(work, model, arguments, call)
+        finally:
+            self._waiting -= 1
 
-    async def settle(self, model: Model, recipe: Recipe) -> tuple[Resolved, Stored]:
+    async def settle(self, call: Call, model: Model, recipe: Recipe) -> tuple[Resolved, Stored]:
         """The recipe resolved, and the latents that it names, so that none is forgotten before it is needed."""
         named = [source for source in sources(recipe) if isinstance(source, StoredLatents | OwnImage)]
         ids = {source.latents for source in named if isinstance(source, StoredLatents)}
         found = {id: self.store.get(model.bundle.digest, id) for id in ids}
         stored = {id: latents for id, latents in found.items() if latents is not None}
-        work = partial(
-            resolve,
-            recipe,
-            model.bundle.manifest,
-            fresh_seed=self.fresh_seed,
-            max_images=self.settings.max_images,
-            stored=stored,
-        )
-        own = any(isinstance(source, OwnImage) for source in named)  # a large file takes its time to be read
-        return (await self.run(work) if own else work()), stored
+        arguments = recipe, self.fresh_seed(), self.settings.max_images, frozenset(stored)
+        files = sum(isinstance(source, OwnImage) for source in named)
+        if not files:
+            return make_resolved(model, *arguments), stored
+        return await self.run(replace(call, cost=files), make_resolved, model, *arguments), stored
+
+
+def make_resolved(model: Model, recipe: Recipe, seed: int, max_images: int, stored: frozenset[str]) -> Resolved:
+    """Resolve a recipe, with `seed` if it has none. Work for the backend where images must be read for it."""
+    manifest = model.bundle.manifest
+    return resolve(recipe, manifest, fresh_seed=lambda: seed, max_images=max_images, stored=stored)

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     default_model: str = Field(default="vdvae-mnist", description="shown first, if it is ready")
     provider: Provider = Field(default="auto", description="auto uses CUDA where it really works")
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads of one decode")
+    workers: int = Field(default=4, ge=1, le=256, description="requests worked on at once")
     max_batch: int = Field(default=16, ge=1, le=1024, description="images decoded at once")
     max_images: int = Field(default=64, ge=1, le=4096, description="images of one request")
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="size of a request body")

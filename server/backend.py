@@ -1,0 +1,40 @@
+"""Where work is done: in threads of this process, or wherever else a `Backend` takes it.
+
+Work is a function of a module, `work(model, *arguments)`, whose arguments and result can be pickled: a backend in
+another process calls it with its own copy of the model (the same id and digest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from server.call import Call
+from server.models import Model
+
+Result = TypeVar("Result")
+
+
+class Backend(Protocol):
+    """Runs what admission lets through: never more than `workers` calls at once."""
+
+    @property
+    def workers(self) -> int: ...
+
+    async def run(self, work: Callable[..., Result], model: Model, arguments: Sequence[Any], call: Call) -> Result:
+        """`work(model, *arguments)`. Raises what it raises, and Cancelled soon after `call.cancel` is switched on."""
+        ...
+
+
+class LocalBackend:
+    """Worker threads. A few at once, so that the engine can put what they decode into one batch."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._limiter = anyio.CapacityLimiter(workers)
+
+    async def run(self, work: Callable[..., Result], model: Model, arguments: Sequence[Any], call: Call) -> Result:
+        return await anyio.to_thread.run_sync(work, model, *arguments, limiter=self._limiter)
