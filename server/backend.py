@@ -7,6 +7,7 @@ another process calls it with its own copy of the model (the same id and digest)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -37,4 +38,5 @@ class LocalBackend:
         self._limiter = anyio.CapacityLimiter(workers)
 
     async def run(self, work: Callable[..., Result], model: Model, arguments: Sequence[Any], call: Call) -> Result:
-        return await anyio.to_thread.run_sync(work, model, *arguments, limiter=self._limiter)
+        bound = replace(model, engine=model.engine.bound_to(call.cancel))
+        return await anyio.to_thread.run_sync(work, bound, *arguments, limiter=self._limiter)

@@ -28,6 +28,14 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})(?![\w.])")
 _URGENCY = re.compile(r"(?:^|[,\s])u=([0-7])(?![\w.])")
 
 
+@dataclass
+class Times:
+    """Seconds that the work of one request has waited and been worked on; filled in as it goes on."""
+
+    queued: float = 0.0
+    worked: float = 0.0
+
+
 @dataclass(frozen=True)
 class Call:
     """One piece of work as the server's queue sees it.
@@ -42,10 +50,14 @@ class Call:
     key: str | None = None
     cancel: Cancel = field(default_factory=Cancel)
     gone: Callable[[], Awaitable[None]] | None = None
+    times: Times = field(default_factory=Times)
 
 
 def make_call(request: Request, cost: float = 1) -> Call:
-    """The call of a request whose body has been read. Raises Problem: a deadline or a key that is none."""
+    """The call of a request whose body has been read. Raises Problem: a deadline or a key that is none.
+
+    A key counts together with who asks, so that nobody can supersede another's requests.
+    """
     key = request.headers.get("x-supersede-key")
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise Problem("malformed", f"X-Supersede-Key has 1 to {MAX_KEY} characters")
@@ -55,14 +67,10 @@ def make_call(request: Request, cost: float = 1) -> Call:
         cost=cost,
         lane="bulk" if urgency and int(urgency[1]) >= BULK_URGENCY else "interactive",
         deadline=None if seconds is None else time.monotonic() + seconds,
-        key=None if key is None else f"{client_of(request)} {key}",
+        key=None if key is None else f"{request.state.client} {key}",
         gone=lambda: _gone(request),
+        times=request.state.times,
     )
-
-
-def client_of(request: Request) -> str:
-    """Who asks, as far as the server can tell: nobody can supersede another's requests."""
-    return request.client.host if request.client else ""
 
 
 def _seconds(request: Request) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from model_zoo.bundle import Bundle
 from model_zoo.manifest import Manifest
+from server.cancel import Cancel
 from server.plan import Floats, Pass
 
 Provider = Literal["auto", "cpu", "cuda"]
@@ -48,6 +49,11 @@ class Engine:
     encoder: ort.InferenceSession
     provider: Literal["cpu", "cuda"]
     max_batch: int
+    cancel: Cancel = field(default_factory=Cancel)
+
+    def bound_to(self, cancel: Cancel) -> Engine:
+        """The same engine, which raises Cancelled between two runs once `cancel` is switched on."""
+        return replace(self, cancel=cancel)
 
     @classmethod
     def open(cls, bundle: Bundle, provider: Provider = "auto", threads: int = 1, max_batch: int = 16) -> Engine:
@@ -67,6 +73,7 @@ class Engine:
 
     def decode(self, work: Pass, outputs: tuple[DecoderOutput, ...]) -> dict[DecoderOutput, Floats]:
         """Run one top-down pass. `likelihood` is [B, P, H, W], everything else [B, N]."""
+        self.cancel.check()
         feed = {"noise": work.noise, "given": work.given, "keep": work.keep, "temperature": work.temperature}
         return dict(zip(outputs, self.decoder.run(outputs, feed), strict=True))
 
@@ -74,6 +81,7 @@ class Engine:
         self, images: NDArray[np.uint8], noise: Floats, outputs: tuple[EncoderOutput, ...]
     ) -> dict[EncoderOutput, Floats]:
         """Encode `images` [B, H, W, C] with `noise` [B, N]; zeros give the posterior mean."""
+        self.cancel.check()
         return dict(zip(outputs, self.encoder.run(outputs, {"image": images, "noise": noise}), strict=True))
 
 
