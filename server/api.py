@@ -10,13 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
+from server.auth import Authentication
 from server.encode_api import install_encode
 from server.health_api import VERSION, install_health
-from server.middleware import RequestContext
+from server.middleware import REQUEST_ID, Draining, Patience, RequestContext
 from server.models_api import install_models
+from server.observe import Observe
 from server.openapi import install_openapi
 from server.problems import install_handlers
+from server.rate import RateLimit, RateLimited
 from server.sample_api import install_sample
 from server.service import Service
 from server.settings import Settings
@@ -37,9 +41,31 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(RequestContext)
+    surround(app, service)
+    app.state.service = service
     install_handlers(app)
-    install_openapi(app)
+    install_openapi(app, settings)
     for install in (install_models, install_sample, install_encode, install_health):
         install(app, service)
     return app
+
+
+def surround(app: FastAPI, service: Service) -> None:
+    """Put the middleware around the routes, innermost first. Raises TokenError and OSError: tokens that are none."""
+    settings = service.settings
+    if settings.rate:
+        app.add_middleware(RateLimited, limit=RateLimit(settings.rate, settings.rate_burst))
+    open_too = frozenset({"/metrics"} if settings.metrics_open else ())
+    app.add_middleware(Authentication, tokens=settings.read_tokens(), also_open=open_too)
+    app.add_middleware(Draining, draining=lambda: service.draining)
+    app.add_middleware(Patience, seconds=settings.read_seconds)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "RateLimit", "Retry-After", "Server-Timing", "X-Model-Digest", REQUEST_ID],
+        )
+    app.add_middleware(RequestContext)
+    app.add_middleware(Observe, metrics=service.metrics, tracing=service.tracing, models=lambda: service.models)

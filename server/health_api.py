@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from server.docs_page import render_docs
+from server.metrics import CONTENT_TYPE_LATEST
 from server.models import Unavailable
 from server.openapi import problems
-from server.problems import Problem
+from server.problems import Problem, stopping
 from server.service import Service
 
 VERSION = "0.1.0"
@@ -23,11 +24,17 @@ def install_health(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz", tags=["health"], summary="At least one model can be sampled", responses=problems(503))
     def readyz() -> dict[str, Any]:
+        if service.draining:
+            raise stopping()
         models, ready = service.models, service.ready
         if not ready:
             reasons = [f"{model.id}: {model.reason}" for model in models.values() if isinstance(model, Unavailable)]
             raise Problem("unavailable", "; ".join(reasons) or f"There is no bundle in {service.zoo.name}")
         return {"status": "ready", "models": {id: "ready" if id in ready else "unavailable" for id in models}}
+
+    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=PlainTextResponse)
+    def metrics() -> Response:
+        return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @app.get("/", tags=["health"], summary="What is where")
     def discover() -> dict[str, str]:

@@ -9,9 +9,12 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from server.answers import JSON, NPZ, PNG, EncodeAnswer, SampleAnswer
+from server.auth import ALWAYS_OPEN
+from server.call import MAX_DEADLINE_MS, MAX_KEY
 from server.images import FORMATS
 from server.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from server.recipe import Recipe
+from server.settings import Settings
 
 # A stroke on 8x8 pixels, as PNG.
 DRAWING = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEUlEQVR4nGNgQAInTpDDAAMAUdcJYec8jO0AAAAASUVORK5CYII="
@@ -54,12 +57,37 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
+# What may stand in the head of every request that asks for work, as server/call.py reads it.
+CALL_HEADERS: list[dict[str, Any]] = [
+    {
+        "name": "X-Deadline-Ms",
+        "in": "header",
+        "description": "Answer within so many milliseconds, or 504",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
+    },
+    {
+        "name": "X-Supersede-Key",
+        "in": "header",
+        "description": "A newer request of the same client with the same key makes this one needless: 409",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
+    },
+]
+WORK_PROBLEMS = (400, 404, 406, 408, 409, 422, 429, 503, 504)  # of every route that asks for work
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
-    titles = dict(KINDS.values())
-    return {
-        status: {"description": titles[status], "content": {MEDIA_TYPE: _ref("ProblemDocument")}} for status in statuses
-    }
+    return {status: _problem(status) for status in statuses}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    description = "; ".join(title for known, title in KINDS.values() if known == status)
+    answer: dict[str, Any] = {"description": description, "content": {MEDIA_TYPE: _ref("ProblemDocument")}}
+    if status == 401:
+        answer["headers"] = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
+    if status == 429:
+        answer["headers"] = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
+    return answer
 
 
 def describe_sample(body: bool) -> dict[str, Any]:
@@ -68,17 +96,20 @@ def describe_sample(body: bool) -> dict[str, Any]:
     description: dict[str, Any] = {
         "tags": ["sample"],
         "summary": "Images of a recipe" if body else "Images of a recipe in a permalink",
+        "operation_id": "sample_images" if body else "sample_permalink",
         "response_class": Response,
         "responses": {200: {"description": "Images, by Accept", "content": content}},
+        "openapi_extra": {"parameters": CALL_HEADERS},
     }
     if body:
         examples = {name: {"value": recipe} for name, recipe in EXAMPLES.items()}
         recipe_body = {"required": True, "content": {JSON: {**_ref("Recipe"), "examples": examples}}}
-        description["openapi_extra"] = {"requestBody": recipe_body}
-        description["responses"] |= problems(400, 404, 406, 413, 415, 422, 429, 503)
+        description["openapi_extra"]["requestBody"] = recipe_body
+        description["responses"] |= problems(*WORK_PROBLEMS, 413, 415)
+        description["responses"][200]["links"] = {"permalink": _link("sample_permalink", r="$response.body#/token")}
     else:
         description["responses"] |= {304: {"description": "The client has it already"}}
-        description["responses"] |= problems(400, 404, 406, 422, 429, 503)
+        description["responses"] |= problems(*WORK_PROBLEMS)
     return description
 
 
@@ -102,15 +133,22 @@ def describe_encode() -> dict[str, Any]:
         "summary": "The latents of an image, and what they cost",
         "response_class": Response,
         "responses": {
-            200: {"description": "Figures or arrays, by Accept", "content": {JSON: _ref("EncodeAnswer"), NPZ: {}}},
-            **problems(400, 404, 406, 413, 415, 422, 429, 503),
+            200: {
+                "description": "Figures or arrays, by Accept",
+                "content": {JSON: _ref("EncodeAnswer"), NPZ: {}},
+                "links": {"sample": _link("sample_images", {"source": {"latents": "$response.body#/latents"}})},
+            },
+            **problems(*WORK_PROBLEMS, 413, 415),
         },
-        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+        "openapi_extra": {"requestBody": {"required": True, "content": content}, "parameters": CALL_HEADERS},
     }
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Make /openapi.json complete: add the schemas that only this module names, drop FastAPI's own error shape."""
+def install_openapi(app: FastAPI, settings: Settings) -> None:
+    """Make /openapi.json complete: add the schemas that only this module names, and what every route may answer.
+
+    FastAPI's own shape of errors is dropped.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -122,14 +160,45 @@ def install_openapi(app: FastAPI) -> None:
                 schemas[model.__name__] = schema
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for path in document["paths"].values():
-                for operation in path.values():
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
                     if JSON in operation["responses"].get("422", {}).get("content", {}):
                         del operation["responses"]["422"]
+                    for status in _everywhere(path, settings):
+                        operation["responses"].setdefault(str(status), _problem(status))
+            if settings.has_tokens:
+                _secure(document, settings)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _everywhere(path: str, settings: Settings) -> list[int]:
+    """The statuses that what surrounds the routes may answer with."""
+    statuses = [503] if path.startswith("/v1") else []
+    if path not in ALWAYS_OPEN:
+        statuses += [401] if settings.has_tokens else []
+        statuses += [429] if settings.rate else []
+    return statuses
+
+
+def _secure(document: dict[str, Any], settings: Settings) -> None:
+    document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"bearer": []}]
+    for path in ALWAYS_OPEN | ({"/metrics"} if settings.metrics_open else set()):
+        for operation in document["paths"][path].values():
+            operation["security"] = []
+            operation["responses"].pop("401", None)
+
+
+def _link(operation: str, body: dict[str, Any] | None = None, **parameters: str) -> dict[str, Any]:
+    """Where an answer leads: another call on the same model."""
+    link: dict[str, Any] = {
+        "operationId": operation,
+        "parameters": {"model_id": "$request.path.model_id", **parameters},
+    }
+    return link | ({"requestBody": body} if body else {})
 
 
 def _ref(name: str) -> dict[str, Any]:

@@ -12,24 +12,33 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from server.cancel import Cancelled
 from server.recipe import Fault, MalformedError, RecipeError
 
 MEDIA_TYPE = "application/problem+json"
+CLIENT_LEFT = 499  # nobody reads the answer; the number is what proxies write into their logs
 MAX_ERRORS = 20  # more than a person reads, and no reply grows with a hostile request
 
 KINDS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request cannot be read"),
+    "unauthorised": (401, "A token is needed"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "This address does not do that"),
     "not-acceptable": (406, "None of the accepted media types can be made"),
+    "slow": (408, "The request took too long to arrive"),
+    "superseded": (409, "A newer request took the place of this one"),
     "too-large": (413, "The request body is too large"),
     "unsupported-media-type": (415, "The request body has the wrong media type"),
     "invalid-image": (422, "The image cannot be encoded"),
     "invalid-recipe": (422, "The recipe cannot be made into an image"),
     "busy": (429, "Too many requests are waiting"),
+    "rate-limited": (429, "This client asks too often"),
     "internal": (500, "The server failed"),
     "unavailable": (503, "The model cannot be used"),
+    "draining": (503, "The server stops"),
+    "deadline": (504, "The time that the request gave is over"),
 }
 
 
@@ -63,6 +72,11 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         super().__init__(detail)
 
 
+def stopping() -> Problem:
+    """What a server that stops answers to new work."""
+    return Problem("draining", "Ask another server, or this one again", headers={"Retry-After": "5"})
+
+
 def problem_response(problem: Problem, path: str, request_id: str) -> Response:
     status, title = KINDS[problem.kind]
     document = ProblemDocument(
@@ -78,6 +92,11 @@ def problem_response(problem: Problem, path: str, request_id: str) -> Response:
     return JSONResponse(document.model_dump(), status, headers, MEDIA_TYPE)
 
 
+async def answer_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a problem where there is no route, nor an exception handler, around."""
+    await problem_response(problem, scope["path"], scope["state"]["request_id"])(scope, receive, send)
+
+
 def install_handlers(app: FastAPI) -> None:
     """Turn every known exception into its problem. What is unknown is left to the outermost middleware."""
 
@@ -87,6 +106,10 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     def _problem(request: Request, error: Problem) -> Response:
         return answer(request, error)
+
+    @app.exception_handler(Cancelled)
+    def _left(request: Request, error: Cancelled) -> Response:
+        return Response(status_code=CLIENT_LEFT)
 
     @app.exception_handler(MalformedError)
     def _malformed(request: Request, error: MalformedError) -> Response:

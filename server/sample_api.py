@@ -49,7 +49,9 @@ def install_sample(app: FastAPI, service: Service) -> None:
     async def sample_images(model_id: str, request: Request) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
         sent_type(request, (JSON,))
-        recipe = parse(await read_body(request, service.settings.max_body_bytes))
+        content = await read_body(request, service.settings.max_body_bytes)
+        service.refuse_when_full()
+        recipe = parse(content)
         call = make_call(request)
         resolved, stored = await service.settle(call, model, recipe)
         return await answer(call, model, resolved, stored, media_type, {"Cache-Control": "no-store"})
@@ -57,6 +59,7 @@ def install_sample(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
     async def sample_permalink(model_id: str, request: Request, r: Annotated[str, Query()]) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
+        service.refuse_when_full()
         recipe = parse(from_token(r))
         call = make_call(request)
         resolved, stored = await service.settle(call, model, recipe)
@@ -74,11 +77,7 @@ def install_sample(app: FastAPI, service: Service) -> None:
     ) -> Response:
         call = replace(call, cost=recipe.decodes)
         timed = await service.run(call, make_answer, model, recipe, stored, media_type)
-        headers |= {
-            "Vary": "Accept",
-            "X-Model-Digest": model.bundle.digest,
-            "Server-Timing": f"decode;dur={timed.decode_ms:.1f}, total;dur={timed.total_ms:.1f}",
-        }
+        headers |= {"Vary": "Accept", "X-Model-Digest": model.bundle.digest}
         if isinstance(timed.body, bytes):
             return Response(timed.body, headers=headers, media_type=media_type)
         return JSONResponse(timed.body, headers=headers)

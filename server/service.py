@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from server.admission import Admission
 from server.backend import Backend, LocalBackend
 from server.call import Call
+from server.dispatch import Dispatcher
 from server.latents import LatentsStore
+from server.metrics import Metrics
 from server.models import Model, Unavailable, open_models
 from server.plan import Floats
 from server.problems import Problem
@@ -17,6 +20,7 @@ from server.recipe import Recipe, sources
 from server.resolve import Resolved, resolve
 from server.settings import Settings
 from server.sources import OwnImage, StoredLatents
+from server.tracing import Tracing
 
 Stored = Mapping[str, Floats]  # latents [N] that a recipe names, by their id
 Result = TypeVar("Result")
@@ -31,8 +35,10 @@ class Service:
         self.zoo, self.settings, self.fresh_seed = zoo, settings, fresh_seed
         self.models = open_models(zoo, settings)
         self.store = LatentsStore(settings.max_latents_bytes)
-        self.backend: Backend = backend or LocalBackend(settings.workers)
-        self._waiting = 0
+        self.metrics = Metrics()
+        self.tracing = Tracing.open(settings.tracing)
+        self.draining = False
+        self._dispatcher = self._open_dispatcher(backend or LocalBackend(settings.workers))
 
     @property
     def ready(self) -> list[str]:
@@ -56,15 +62,26 @@ class Service:
             raise Problem("unavailable", model.reason)
         return model
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits or is worked on."""
+        return self._dispatcher.idle
+
+    def stop_all(self) -> None:
+        """Tell all work that it is no longer wanted."""
+        self._dispatcher.stop_all()
+
+    def refuse_when_full(self) -> None:
+        """Raises Problem where the queue has no place: asked before a body is even looked at."""
+        self._dispatcher.refuse_when_full()
+
     async def run(self, call: Call, work: Callable[..., Result], model: Model, *arguments: object) -> Result:
-        """`work(model, *arguments)` where the backend does it. Raises Problem where too many wait already."""
-        if self._waiting >= self.settings.max_waiting:
-            raise Problem("busy", "Try again in a second", headers={"Retry-After": "1"})
-        self._waiting += 1
-        try:
-            return await self.backend.run(work, model, arguments, call)
-        finally:
-            self._waiting -= 1
+        """`work(model, *arguments)` where the backend does it, when its turn comes.
+
+        Raises Problem where there is no place in the queue, the call's deadline passes or a newer one takes its place;
+        Cancelled where whoever asked has left or `call.cancel` was switched on; and whatever the work raises.
+        """
+        return await self._dispatcher.run(call, work, model, arguments)
 
     async def settle(self, call: Call, model: Model, recipe: Recipe) -> tuple[Resolved, Stored]:
         """The recipe resolved, and the latents that it names, so that none is forgotten before it is needed."""
@@ -77,6 +94,15 @@ class Service:
         if not files:
             return make_resolved(model, *arguments), stored
         return await self.run(replace(call, cost=files), make_resolved, model, *arguments), stored
+
+    def _open_dispatcher(self, backend: Backend) -> Dispatcher:
+        settings, metrics = self.settings, self.metrics
+        admission = Admission(backend.workers, settings.max_waiting, settings.max_queue_seconds)
+        metrics.gauge("strata_queue_depth", "Work that waits", lambda: admission.waiting)
+        metrics.gauge("strata_queue_seconds_ahead", "Until what waits is done", lambda: admission.queued_seconds)
+        metrics.gauge("strata_running", "Work that is being done", lambda: admission.running)
+        metrics.gauge("strata_models_ready", "Models that can be sampled", lambda: len(self.ready))
+        return Dispatcher(backend, admission, self.tracing, metrics)
 
 
 def make_resolved(model: Model, recipe: Recipe, seed: int, max_images: int, stored: frozenset[str]) -> Resolved:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model_zoo.zoo import BUNDLES
+from server.auth import Tokens
 from server.engine import Provider
+from server.logs import LogFormat
 
 
 def _cores() -> int:
@@ -22,16 +26,69 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STRATA_", extra="forbid", frozen=True)
 
+    # where
+
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     zoo: Path = Field(default=BUNDLES, description="directory of bundles")
     default_model: str = Field(default="vdvae-mnist", description="shown first, if it is ready")
+
+    # how models run
     provider: Provider = Field(default="auto", description="auto uses CUDA where it really works")
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads of one decode")
     workers: int = Field(default=4, ge=1, le=256, description="requests worked on at once")
     max_batch: int = Field(default=16, ge=1, le=1024, description="images decoded at once")
+
+    # how large a request may be
     max_images: int = Field(default=64, ge=1, le=4096, description="images of one request")
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="size of a request body")
     max_upload_bytes: int = Field(default=8 << 20, ge=1024, description="size of an image file sent to be encoded")
     max_latents_bytes: int = Field(default=256 << 20, ge=0, description="memory for latents encoded before")
-    max_waiting: int = Field(default=32, ge=1, description="requests that wait for a decode before others get 429")
+
+    # how much may wait, and for how long
+    max_waiting: int = Field(default=64, ge=1, description="requests that wait before others get 429")
+    max_queue_seconds: float = Field(default=2, gt=0, description="seconds of work that wait before others get 429")
+    read_seconds: float = Field(default=30, gt=0, description="for the head of a request to arrive, and for its body")
+    keep_alive_seconds: int = Field(default=30, ge=1, description="that a connection stays open between requests")
+    max_connections: int = Field(default=1000, ge=1, description="connections open at once; others get 503")
+    drain_seconds: float = Field(default=30, ge=0, description="for work that runs when the server is told to stop")
+
+    # who may ask
+    tokens: SecretStr = Field(default=SecretStr(""), description="hashes of tokens, separated by commas")
+    tokens_file: Path | None = Field(default=None, description="file with the hash of a token and a name on each line")
+    anonymous: bool = Field(default=False, description="serve other machines without tokens")
+    metrics_open: bool = Field(default=False, description="/metrics needs no token")
+    rate: float = Field(default=0, ge=0, description="requests a second of one client; 0 is no limit")
+    rate_burst: int = Field(default=50, ge=1, description="requests of one client at once, where there is a rate")
+    cors_origins: str = Field(default="", description="origins whose pages may ask, separated by commas")
+
+    # what is told
+    log_format: LogFormat = Field(default="text", description="text for people, json for machines")
+    tracing: bool = Field(default=False, description="OpenTelemetry spans; needs the extra otel")
+
+    @model_validator(mode="after")
+    def _others_need_tokens(self) -> Self:
+        if not (self.anonymous or self.has_tokens or _is_loopback(self.host)):
+            raise ValueError(
+                f"{self.host} is reached by other machines: set STRATA_TOKENS or STRATA_TOKENS_FILE, or "
+                "STRATA_ANONYMOUS=true where something in front of this server decides who may ask"
+            )
+        return self
+
+    @property
+    def has_tokens(self) -> bool:
+        return bool(self.tokens.get_secret_value() or self.tokens_file)
+
+    def read_tokens(self) -> Tokens:
+        """Raises TokenError (a line that is no hash) and OSError (no such file)."""
+        lines = self.tokens.get_secret_value().split(",")
+        if self.tokens_file:
+            lines += self.tokens_file.read_text(encoding="utf-8").splitlines()
+        return Tokens.parse(lines)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -24,11 +24,11 @@ def test_by_default_only_this_machine_is_served() -> None:
 
 
 def test_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    served = {}
+    served: list[Settings] = []
     monkeypatch.setenv("STRATA_PORT", "8123")
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: served.update(options))
+    monkeypatch.setattr("server.__main__.serve", lambda app, service: served.append(service.settings))
     assert main(["--port", "8124", "--zoo", str(tmp_path)]) == 0
-    assert (served["host"], served["port"]) == ("127.0.0.1", 8124)
+    assert (served[0].host, served[0].port) == ("127.0.0.1", 8124)
 
 
 @pytest.mark.parametrize(

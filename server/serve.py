@@ -1,0 +1,116 @@
+"""The process around the app: uvicorn with limits of its own, and an end that lets running work finish.
+
+uvicorn gives a connection as long as it likes to send the head of a request, answers too many connections with plain
+text, and stops listening at the first signal. Here a slow head is cut off, the answer is a problem document, and on a
+signal `/readyz` and new work get 503 while what runs goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from server.logs import with_fields
+from server.problems import KINDS, MEDIA_TYPE
+from server.service import Service
+from server.settings import Settings
+
+MAX_HEAD_BYTES = 64 << 10  # a permalink may have an image in it
+LAST_WORDS_SECONDS = 5  # for answers to be sent once all work is done
+
+log = logging.getLogger("strata.server")
+
+
+def serve(app: FastAPI, service: Service) -> None:
+    """Serve until a signal comes, then finish what runs."""
+    settings = service.settings
+    log.info("settings", extra=with_fields(**settings.model_dump(mode="json")))
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=protocol(settings),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=LAST_WORDS_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+    )
+    DrainingServer(config, service).run()
+
+
+class DrainingServer(uvicorn.Server):
+    """Stops when its service has nothing left to do, or after `drain_seconds`; at once on a second signal."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._last_moment = float("inf")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._service.draining:
+            self.should_exit = self.force_exit = True
+        self._service.draining = True
+        self._last_moment = min(self._last_moment, time.monotonic() + self._service.settings.drain_seconds)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._service.draining and (self._service.idle or time.monotonic() >= self._last_moment):
+            self._service.stop_all()
+            return True
+        return await super().on_tick(counter)
+
+
+def protocol(settings: Settings) -> type[H11Protocol]:
+    """HTTP/1.1 as uvicorn speaks it, with limits of connections and of the time that the head of a request takes."""
+
+    class Protocol(H11Protocol):
+        _too_slow: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > settings.max_connections:
+                transport.write(_too_many_connections())
+                transport.close()
+                return
+            self._expect_head()
+
+        def data_received(self, data: bytes) -> None:
+            if self._too_slow is None and (self.cycle is None or self.cycle.response_complete):
+                self._expect_head()
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._forget()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def _expect_head(self) -> None:
+            self._too_slow = self.loop.call_later(settings.read_seconds, self.transport.abort)
+
+        def _forget(self) -> None:
+            if self._too_slow is not None:
+                self._too_slow.cancel()
+                self._too_slow = None
+
+    return Protocol
+
+
+def _too_many_connections() -> bytes:
+    status, _ = KINDS["unavailable"]
+    document = {"type": "about:blank", "title": "Too many connections", "status": status}
+    body = json.dumps(document).encode()
+    head = (
+        f"HTTP/1.1 {status} Service Unavailable\r\ncontent-type: {MEDIA_TYPE}\r\nretry-after: 1\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
