@@ -32,7 +32,12 @@ def serve(app: FastAPI, service: Service) -> None:
     """Serve until a signal comes, then finish what runs."""
     settings = service.settings
     log.info("settings", extra=with_fields(**settings.model_dump(mode="json")))
-    config = uvicorn.Config(
+    DrainingServer(configuration(app, settings), service).run()
+
+
+def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the app: quietly, with limits."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -45,7 +50,6 @@ def serve(app: FastAPI, service: Service) -> None:
         timeout_graceful_shutdown=LAST_WORDS_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-    DrainingServer(config, service).run()
 
 
 class DrainingServer(uvicorn.Server):

@@ -38,7 +38,10 @@ class Service:
         self.metrics = Metrics()
         self.tracing = Tracing.open(settings.tracing)
         self.draining = False
-        self._dispatcher = self._open_dispatcher(backend or LocalBackend(settings.workers))
+        backend = backend or LocalBackend(settings.workers)
+        self.admission = Admission(backend.workers, settings.max_waiting, settings.max_queue_seconds)
+        self._dispatcher = Dispatcher(backend, self.admission, self.tracing, self.metrics)
+        self._watch_queue()
 
     @property
     def ready(self) -> list[str]:
@@ -95,14 +98,12 @@ class Service:
             return make_resolved(model, *arguments), stored
         return await self.run(replace(call, cost=files), make_resolved, model, *arguments), stored
 
-    def _open_dispatcher(self, backend: Backend) -> Dispatcher:
-        settings, metrics = self.settings, self.metrics
-        admission = Admission(backend.workers, settings.max_waiting, settings.max_queue_seconds)
-        metrics.gauge("strata_queue_depth", "Work that waits", lambda: admission.waiting)
-        metrics.gauge("strata_queue_seconds_ahead", "Until what waits is done", lambda: admission.queued_seconds)
-        metrics.gauge("strata_running", "Work that is being done", lambda: admission.running)
-        metrics.gauge("strata_models_ready", "Models that can be sampled", lambda: len(self.ready))
-        return Dispatcher(backend, admission, self.tracing, metrics)
+    def _watch_queue(self) -> None:
+        gauge, admission = self.metrics.gauge, self.admission
+        gauge("strata_queue_depth", "Work that waits", lambda: admission.waiting)
+        gauge("strata_queue_seconds_ahead", "Until what waits is done", lambda: admission.queued_seconds)
+        gauge("strata_running", "Work that is being done", lambda: admission.running)
+        gauge("strata_models_ready", "Models that can be sampled", lambda: len(self.ready))
 
 
 def make_resolved(model: Model, recipe: Recipe, seed: int, max_images: int, stored: frozenset[str]) -> Resolved:
