@@ -24,6 +24,7 @@ Lane = Literal["interactive", "bulk"]
 BULK_URGENCY = 5  # of RFC 9218, whose 3 is the default and 7 the least urgent
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 MAX_KEY = 128
+_KEY = re.compile(rf"[!-~]{{1,{MAX_KEY}}}")
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})(?![\w.])")
 _URGENCY = re.compile(r"(?:^|[,\s])u=([0-7])(?![\w.])")
 
@@ -59,8 +60,8 @@ def make_call(request: Request, cost: float = 1) -> Call:
     A key counts together with who asks, so that nobody can supersede another's requests.
     """
     key = request.headers.get("x-supersede-key")
-    if key is not None and not 0 < len(key) <= MAX_KEY:
-        raise Problem("malformed", f"X-Supersede-Key has 1 to {MAX_KEY} characters")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Problem("malformed", f"X-Supersede-Key is 1 to {MAX_KEY} visible ASCII characters")
     seconds = _seconds(request)
     urgency = _URGENCY.search(request.headers.get("priority", ""))
     return Call(

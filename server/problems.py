@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from server.cancel import Cancelled
@@ -128,6 +129,17 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404:
+            return answer(request, Problem("not-found", "This address does not exist"))
+        if error.status_code == 405:
+            allow = ", ".join(_methods(app, request.url.path))
+            return answer(request, Problem("method-not-allowed", f"It does {allow}", headers={"Allow": allow}))
         kinds = {status: kind for kind, (status, _) in KINDS.items()}
-        detail = "This address does not exist" if error.status_code == 404 else str(error.detail)
-        return answer(request, Problem(kinds.get(error.status_code, "internal"), detail, headers=error.headers))
+        kind = kinds.get(error.status_code, "internal")
+        return answer(request, Problem(kind, str(error.detail), headers=error.headers))
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """What an address does: of all its routes, where Starlette names the methods of the first alone."""
+    routes = [route for route in app.routes if isinstance(route, Route) and route.path_regex.fullmatch(path)]
+    return sorted({method for route in routes for method in route.methods or ()})

@@ -34,6 +34,8 @@ from server.resolve import Resolved
 from server.sample import sample
 from server.service import Service, Stored
 
+Token = Annotated[str, Query(pattern="^[A-Za-z0-9_-]+$")]
+
 
 @dataclass(frozen=True)
 class Timed:
@@ -57,7 +59,7 @@ def install_sample(app: FastAPI, service: Service) -> None:
         return await answer(call, model, resolved, stored, media_type, {"Cache-Control": "no-store"})
 
     @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
-    async def sample_permalink(model_id: str, request: Request, r: Annotated[str, Query()]) -> Response:
+    async def sample_permalink(model_id: str, request: Request, r: Token) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
         service.refuse_when_full()
         recipe = parse(from_token(r))

@@ -20,24 +20,23 @@ from server.serve import DrainingServer, configuration
 
 
 @contextmanager
-def process(zoo: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`python -m server` for the bundles under `zoo`, ready to answer: its address, and the process."""
+def process(zoo: Path, environment: Mapping[str, str], log: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`python -m server` for the bundles under `zoo`, ready to answer: its address, and the process.
+
+    What it prints goes to the file `log`.
+    """
     port = _free_port()
     own = {"STRATA_ZOO": str(zoo), "STRATA_PORT": str(port), "STRATA_PROVIDER": "cpu", "STRATA_THREADS": "1"}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "server"],
-        env=os.environ | own | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(address)
-        yield address, server
-    finally:
-        server.kill()
-        server.communicate()
+    with log.open("w") as output:
+        command, env = [sys.executable, "-m", "server"], os.environ | own | environment
+        server = subprocess.Popen(command, env=env, stdout=output, stderr=output, text=True)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_until_ready(address)
+            yield address, server
+        finally:
+            server.kill()
+            server.wait()
 
 
 @contextmanager
