@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from server.auth import Authentication
+from server.backend import Backend
 from server.encode_api import install_encode
 from server.health_api import VERSION, install_health
 from server.middleware import REQUEST_ID, Draining, Patience, RequestContext
@@ -24,16 +25,22 @@ from server.rate import RateLimit, RateLimited
 from server.sample_api import install_sample
 from server.service import Service
 from server.settings import Settings
+from server.tracing import Tracing
 
 
 def create_app(
-    zoo: Path, settings: Settings, fresh_seed: Callable[[], int] = lambda: secrets.randbelow(2**32)
+    zoo: Path,
+    settings: Settings,
+    fresh_seed: Callable[[], int] = lambda: secrets.randbelow(2**32),
+    backend: Backend | None = None,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The server for the bundles under `zoo`. They are verified and loaded here, before the first request.
 
-    `fresh_seed` is asked for a seed when a recipe has none.
+    `fresh_seed` is asked for a seed when a recipe has none; `backend` works in threads of this process, if left out;
+    `tracing` is as the settings say. Raises TokenError and OSError (tokens that are none) and TracingError.
     """
-    service = Service(zoo, settings, fresh_seed)
+    service = Service(zoo, settings, fresh_seed, backend, tracing)
     app = FastAPI(
         title="Strata",
         version=VERSION,
@@ -51,7 +58,7 @@ def create_app(
 
 
 def surround(app: FastAPI, service: Service) -> None:
-    """Put the middleware around the routes, innermost first. Raises TokenError and OSError: tokens that are none."""
+    """Put the middleware around the routes, innermost first."""
     settings = service.settings
     if settings.rate:
         app.add_middleware(RateLimited, limit=RateLimit(settings.rate, settings.rate_burst))

@@ -21,7 +21,7 @@ from server.cancel import Cancelled
 from server.metrics import Metrics
 from server.models import Model
 from server.problems import Problem
-from server.tracing import Tracing
+from server.tracing import Attributes, Tracing
 
 Result = TypeVar("Result")
 
@@ -78,9 +78,8 @@ class Dispatcher:
         timer = call.deadline and loop.call_later(call.deadline - time.monotonic(), self._late, job)
         watch = asyncio.ensure_future(self._watch(job)) if call.gone else None
         try:
-            with self._tracing.span("strata.wait", {"strata.model": model.id, "strata.cost": call.cost}):
-                self._start_what_can()
-                return await asyncio.shield(job.done)  # who leaves must not take it along
+            self._start_what_can()
+            return await asyncio.shield(job.done)  # who leaves must not take it along
         finally:
             self._stop(job, Cancelled(), None)
             take_back()
@@ -119,8 +118,10 @@ class Dispatcher:
         queued = job.ticket.started - job.ticket.arrived
         times.queued += queued
         self._metrics.queue_seconds.labels(model_id).observe(queued)
+        about: Attributes = {"strata.model": model_id, "strata.cost": job.call.cost}
+        self._tracing.past("strata.queue", queued, about)
         try:
-            with self._tracing.span("strata.infer", {}):
+            with self._tracing.span("strata.infer", about):
                 result = await job.begin()
             measured = True
             self._metrics.images.labels(model_id).inc(job.call.cost)

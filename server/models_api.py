@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from typing import Annotated
+
+from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
 from server.answers import PNG
 from server.card import Card, ModelList, UnavailableCard, make_card
+from server.fields import MAX_DRAW
 from server.openapi import problems
 from server.problems import Problem
 from server.requests import matches
 from server.service import Service
+
+Index = Annotated[int, Path(ge=0, le=MAX_DRAW)]
 
 
 def install_models(app: FastAPI, service: Service) -> None:
@@ -25,13 +30,13 @@ def install_models(app: FastAPI, service: Service) -> None:
         return make_card(service.find(model_id), limit)
 
     @app.get(
-        "/v1/models/{model_id}/examples/{index:int}",
+        "/v1/models/{model_id}/examples/{index}",
         tags=["models"],
         summary="A test image of the model, as PNG",
         response_class=Response,
         responses={200: {"content": {PNG: {}}}, **problems(404, 503)},
     )
-    def show_example(model_id: str, index: int, request: Request) -> Response:
+    def show_example(model_id: str, index: Index, request: Request) -> Response:
         bundle = service.find_ready(model_id).bundle
         try:
             content = bundle.example(index).read_bytes()

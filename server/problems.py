@@ -124,6 +124,8 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _parameter(request: Request, error: RequestValidationError) -> Response:
+        if any(fault["loc"][0] == "path" for fault in error.errors()):
+            return answer(request, Problem("not-found", "This address does not exist"))
         names = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
         return answer(request, Problem("malformed", f"Wrong or missing parameter: {names}"))
 

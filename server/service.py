@@ -30,13 +30,18 @@ class Service:
     """The state of one server. Everything here may be used from any request."""
 
     def __init__(
-        self, zoo: Path, settings: Settings, fresh_seed: Callable[[], int], backend: Backend | None = None
+        self,
+        zoo: Path,
+        settings: Settings,
+        fresh_seed: Callable[[], int],
+        backend: Backend | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.zoo, self.settings, self.fresh_seed = zoo, settings, fresh_seed
         self.models = open_models(zoo, settings)
         self.store = LatentsStore(settings.max_latents_bytes)
         self.metrics = Metrics()
-        self.tracing = Tracing.open(settings.tracing)
+        self.tracing = tracing or Tracing.open(settings.tracing)
         self.draining = False
         backend = backend or LocalBackend(settings.workers)
         self.admission = Admission(backend.workers, settings.max_waiting, settings.max_queue_seconds)

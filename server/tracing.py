@@ -1,4 +1,5 @@
-"""OpenTelemetry, where it is installed and switched on: a span a request, and in it one for waiting and one for work.
+"""OpenTelemetry, where it is installed and switched on: a span a request, and in it one for waiting and one
+for work.
 
 Only its API is used: where spans go is said by whoever starts the server, as in `opentelemetry-instrument python -m
 server`. Switched off, nothing of it is imported.
@@ -6,6 +7,7 @@ server`. Switched off, nothing of it is imported.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -46,3 +48,9 @@ class Tracing:
 
             context = propagate.extract(headers)
         return self._tracer.start_as_current_span(name, context=context, attributes=attributes)
+
+    def past(self, name: str, seconds: float, attributes: Attributes) -> None:
+        """A span that ends now and began `seconds` ago."""
+        if self._tracer is not None:
+            began = time.time_ns() - int(1e9 * seconds)
+            self._tracer.start_span(name, start_time=began, attributes=attributes).end()
