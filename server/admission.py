@@ -67,7 +67,7 @@ class Admission:
     def __init__(self, workers: int, max_waiting: int, max_seconds: float) -> None:
         self._workers, self._max_waiting, self._max_seconds = workers, max_waiting, max_seconds
         self._max_long = max(1, workers // 2)
-        self._pace: dict[Kind, float] = {}  # seconds an image, by kind
+        self._lately: dict[Kind, tuple[float, float]] = {}  # seconds and images of a piece of work, by kind
         self._waiting: list[Ticket] = []
         self._running: set[Ticket] = set()
 
@@ -86,7 +86,9 @@ class Admission:
 
     @property
     def full(self) -> bool:
-        return self.waiting >= self._max_waiting or (self.waiting > 0 and self.queued_seconds >= self._max_seconds)
+        """As many as there are workers may always wait, however long each of them takes."""
+        long = self.waiting >= self._workers and self.queued_seconds >= self._max_seconds
+        return long or self.waiting >= self._max_waiting
 
     def retry_after(self, now: float) -> int:
         """Whole seconds until what waits and runs now is done."""
@@ -131,8 +133,10 @@ class Admission:
         self._running.remove(ticket)
         ticket.state = "done"
         if measured and ticket.cost > 0:
-            pace, known = (now - ticket.started) / ticket.cost, self._pace.get(ticket.kind)
-            self._pace[ticket.kind] = pace if known is None else known + LATEST_PART * (pace - known)
+            new = now - ticket.started, ticket.cost
+            seconds, images = self._lately.get(ticket.kind, new)
+            seconds, images = seconds + LATEST_PART * (new[0] - seconds), images + LATEST_PART * (new[1] - images)
+            self._lately[ticket.kind] = seconds, images
 
     def withdraw(self, ticket: Ticket) -> None:
         """Nobody waits for a waiting ticket any more."""
@@ -140,9 +144,10 @@ class Admission:
         ticket.state = "done"
 
     def _seconds_an_image(self, kind: Kind) -> float:
-        if kind in self._pace:
-            return self._pace[kind]
-        return sum(self._pace.values()) / len(self._pace) if self._pace else FIRST_GUESS
+        """A quotient of two averages, in which a large request weighs as much as the many small ones that it is."""
+        known = [self._lately[kind]] if kind in self._lately else list(self._lately.values())
+        images = sum(images for _, images in known)
+        return sum(seconds for seconds, _ in known) / images if images else FIRST_GUESS
 
     def _of_key(self, ticket: Ticket) -> Ticket | None:
         if ticket.key is None:

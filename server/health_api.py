@@ -1,4 +1,7 @@
-"""Whether the server is alive and ready, and what is where."""
+"""Whether the server is alive and ready, and what is where.
+
+These answer on the event loop, not in threads, so that they do not wait for a free one when all are busy.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ VERSION = "0.1.0"
 
 def install_health(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", tags=["health"], summary="The process is alive")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"], summary="At least one model can be sampled", responses=problems(503))
-    def readyz() -> dict[str, Any]:
+    async def readyz() -> dict[str, Any]:
         if service.draining:
             raise stopping()
         models, ready = service.models, service.ready
@@ -33,11 +36,11 @@ def install_health(app: FastAPI, service: Service) -> None:
         return {"status": "ready", "models": {id: "ready" if id in ready else "unavailable" for id in models}}
 
     @app.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=PlainTextResponse)
-    def metrics() -> Response:
+    async def metrics() -> Response:
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @app.get("/", tags=["health"], summary="What is where")
-    def discover() -> dict[str, str]:
+    async def discover() -> dict[str, str]:
         return {
             "name": "strata",
             "version": VERSION,

@@ -23,6 +23,12 @@ _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 log = logging.getLogger("strata.server")
 
 
+def request_id_of(scope: Scope) -> str | None:
+    """The id that a client gave its request, where it is harmless."""
+    given = dict(scope["headers"]).get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
+    return given if _GOOD_ID.fullmatch(given) else None
+
+
 class RequestContext:
     """Gives each request an id: the client's own where it is harmless, else a new one. Every reply carries it."""
 
@@ -33,8 +39,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
-        request_id = given if _GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = request_id_of(scope) or uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 

@@ -99,38 +99,42 @@ async def answer_problem(problem: Problem, scope: Scope, receive: Receive, send:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Turn every known exception into its problem. What is unknown is left to the outermost middleware."""
+    """Turn every known exception into its problem. What is unknown is left to the outermost middleware.
+
+    The handlers are coroutines because Starlette sends plain functions to a thread, where a refusal would wait for
+    the very work that it is refused for.
+    """
 
     def answer(request: Request, problem: Problem) -> Response:
         return problem_response(problem, request.url.path, request.state.request_id)
 
     @app.exception_handler(Problem)
-    def _problem(request: Request, error: Problem) -> Response:
+    async def _problem(request: Request, error: Problem) -> Response:
         return answer(request, error)
 
     @app.exception_handler(Cancelled)
-    def _left(request: Request, error: Cancelled) -> Response:
+    async def _left(request: Request, error: Cancelled) -> Response:
         return Response(status_code=CLIENT_LEFT)
 
     @app.exception_handler(MalformedError)
-    def _malformed(request: Request, error: MalformedError) -> Response:
+    async def _malformed(request: Request, error: MalformedError) -> Response:
         return answer(request, Problem("malformed", str(error)))
 
     @app.exception_handler(RecipeError)
-    def _recipe(request: Request, error: RecipeError) -> Response:
+    async def _recipe(request: Request, error: RecipeError) -> Response:
         count = len(error.faults)
         detail = error.faults[0].detail if count == 1 else f"{count} fields are wrong"
         return answer(request, Problem("invalid-recipe", detail, error.faults))
 
     @app.exception_handler(RequestValidationError)
-    def _parameter(request: Request, error: RequestValidationError) -> Response:
+    async def _parameter(request: Request, error: RequestValidationError) -> Response:
         if any(fault["loc"][0] == "path" for fault in error.errors()):
             return answer(request, Problem("not-found", "This address does not exist"))
         names = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
         return answer(request, Problem("malformed", f"Wrong or missing parameter: {names}"))
 
     @app.exception_handler(HTTPException)
-    def _http(request: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
             return answer(request, Problem("not-found", "This address does not exist"))
         if error.status_code == 405:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import time
 from types import FrameType
 
@@ -21,8 +22,10 @@ from server.logs import with_fields
 from server.problems import KINDS, MEDIA_TYPE
 from server.service import Service
 from server.settings import Settings
+from server.shed import Shed
 
 MAX_HEAD_BYTES = 64 << 10  # a permalink may have an image in it
+SWITCH_SECONDS = 0.0005  # a worker gives the interpreter back to whoever answers after this; Python's own 5 ms are many
 LAST_WORDS_SECONDS = 5  # for answers to be sent once all work is done
 
 log = logging.getLogger("strata.server")
@@ -31,6 +34,7 @@ log = logging.getLogger("strata.server")
 def serve(app: FastAPI, service: Service) -> None:
     """Serve until a signal comes, then finish what runs."""
     settings = service.settings
+    sys.setswitchinterval(SWITCH_SECONDS)
     log.info("settings", extra=with_fields(**settings.model_dump(mode="json")))
     DrainingServer(configuration(app, settings), service).run()
 
@@ -38,7 +42,7 @@ def serve(app: FastAPI, service: Service) -> None:
 def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the app: quietly, with limits."""
     return uvicorn.Config(
-        app,
+        Shed(app, app.state.service),
         host=settings.host,
         port=settings.port,
         http=protocol(settings),

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     # how much may wait, and for how long
     max_waiting: int = Field(default=64, ge=1, description="requests that wait before others get 429")
-    max_queue_seconds: float = Field(default=2, gt=0, description="seconds of work that wait before others get 429")
+    max_queue_seconds: float = Field(default=0.5, gt=0, description="seconds of work that wait before others get 429")
     read_seconds: float = Field(default=30, gt=0, description="for the head of a request to arrive, and for its body")
     keep_alive_seconds: int = Field(default=30, ge=1, description="that a connection stays open between requests")
     max_connections: int = Field(default=1000, ge=1, description="connections open at once; others get 503")

@@ -28,7 +28,7 @@ def process(zoo: Path, environment: Mapping[str, str], log: Path) -> Iterator[tu
     port = _free_port()
     own = {"STRATA_ZOO": str(zoo), "STRATA_PORT": str(port), "STRATA_PROVIDER": "cpu", "STRATA_THREADS": "1"}
     with log.open("w") as output:
-        command, env = [sys.executable, "-m", "server"], os.environ | own | environment
+        command, env = [sys.executable, "-m", "server"], {**os.environ, **own, **environment}
         server = subprocess.Popen(command, env=env, stdout=output, stderr=output, text=True)
         address = f"http://127.0.0.1:{port}"
         try:

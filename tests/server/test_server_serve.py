@@ -185,3 +185,23 @@ def test_work_that_outlives_the_patience_of_the_operator_is_stopped(slow: None, 
         served.stop(app)
         thread.join(30)
         assert (running[0].status_code, running[0].json()["type"]) == (503, "/problems/draining")
+
+
+def test_a_full_queue_refuses_before_anything_reads_the_request(slow: None, toy_zoo: Path) -> None:
+    app = create_app(toy_zoo, Settings(threads=1, provider="cpu", workers=1, max_waiting=1))
+    service = app.state.service
+    with served.thread(app) as address, httpx.Client(base_url=address, timeout=30) as client:
+        threads = [threading.Thread(target=httpx.post, args=(address + SAMPLE,), kwargs={"json": {}}) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: service.admission.full)
+        refused = client.post(SAMPLE, content=b"no JSON", headers={"X-Request-Id": "r-1"})
+        assert (refused.status_code, refused.json()["type"]) == (429, "/problems/busy")
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["x-request-id"] == refused.json()["request_id"] == "r-1"
+        assert int(refused.headers["retry-after"]) >= 1
+        assert client.get("/healthz").status_code == 200
+        assert 'strata_rejected_total{reason="busy"} 1.0' in client.get("/metrics").text
+        RELEASE.set()
+        for thread in threads:
+            thread.join(30)
