@@ -19,6 +19,7 @@ NEVER = {
     "app": {"torch", "fastapi", "onnxruntime", "onnxruntime-gpu"},
     "cpu": {"onnxruntime-gpu"},
     "gpu": {"onnxruntime"},
+    "hub": {"torch", "fastapi", "gradio", "onnxruntime", "onnxruntime-gpu"},
 }
 
 
