@@ -17,6 +17,7 @@ from server.middleware import RequestContext
 from server.models_api import install_models
 from server.openapi import install_openapi
 from server.problems import install_handlers
+from server.publishing import kept_up_to_date
 from server.sample_api import install_sample
 from server.service import Service
 from server.settings import Settings
@@ -36,6 +37,7 @@ def create_app(
         summary="Sample deep hierarchical VAEs, level by level",
         docs_url=None,
         redoc_url=None,
+        lifespan=lambda app: kept_up_to_date(service.models, settings.poll_zoo_s),
     )
     app.add_middleware(RequestContext)
     install_handlers(app)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from server.backend import Backend, LocalBackend
 from server.call import Call
 from server.latents import LatentsStore
-from server.models import Model, Unavailable, open_models
+from server.models import Model, Shown, Unavailable, open_models
 from server.plan import Floats
 from server.problems import Problem
 from server.recipe import Recipe, sources
@@ -37,7 +37,7 @@ class Service:
     @property
     def ready(self) -> list[str]:
         """The ids of the models that can be sampled."""
-        return [model.id for model in self.models.values() if isinstance(model, Model)]
+        return [shown.id for shown in self.models.shown() if isinstance(shown.model, Model)]
 
     @property
     def default(self) -> str | None:
@@ -45,13 +45,16 @@ class Service:
         wanted, ready = self.settings.default_model, self.ready
         return wanted if wanted in ready else next(iter(ready), None)
 
-    def find(self, model_id: str) -> Model | Unavailable:
-        if model_id not in self.models:
-            raise Problem("not-found", f"There is no such model; there is {', '.join(self.models) or 'none'}")
-        return self.models[model_id]
+    def show(self, model_id: str) -> Shown:
+        """A model by NAME, which is the newest version of it, or by NAME@VERSION. Raises Problem."""
+        try:
+            return self.models.show(model_id)
+        except KeyError:
+            known = ", ".join(shown.id for shown in self.models.shown()) or "none"
+            raise Problem("not-found", f"There is no such model; there is {known}") from None
 
     def find_ready(self, model_id: str) -> Model:
-        model = self.find(model_id)
+        model = self.show(model_id).model
         if isinstance(model, Unavailable):
             raise Problem("unavailable", model.reason)
         return model

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     zoo: Path = Field(default=BUNDLES, description="directory of bundles")
+    poll_zoo_s: float = Field(default=2, ge=0, le=3600, description="seconds between looks at the zoo; 0 never looks")
     default_model: str = Field(default="vdvae-mnist", description="shown first, if it is ready")
     provider: Provider = Field(default="auto", description="auto uses CUDA where it really works")
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads of one decode")
