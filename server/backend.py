@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from server.call import Call
 from server.models import Model
+from server.settings import Settings
 
 Result = TypeVar("Result")
 
@@ -27,6 +28,15 @@ class Backend(Protocol):
     async def run(self, work: Callable[..., Result], model: Model, arguments: Sequence[Any], call: Call) -> Result:
         """`work(model, *arguments)`. Raises what it raises, and Cancelled soon after `call.cancel` is switched on."""
         ...
+
+
+def open_backend(settings: Settings) -> Backend:
+    """The backend that the settings choose; that of Ray is imported only here, because it is an extra."""
+    if settings.backend == "ray":
+        from server.ray_backend import RayBackend
+
+        return RayBackend(settings)
+    return LocalBackend(settings.workers)
 
 
 class LocalBackend:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from server.backend import Backend, LocalBackend
+from server.backend import Backend, open_backend
 from server.call import Call
 from server.latents import LatentsStore
 from server.models import Model, Shown, Unavailable, open_models
@@ -31,7 +31,7 @@ class Service:
         self.zoo, self.settings, self.fresh_seed = zoo, settings, fresh_seed
         self.models = open_models(zoo, settings)
         self.store = LatentsStore(settings.max_latents_bytes)
-        self.backend: Backend = backend or LocalBackend(settings.workers)
+        self.backend: Backend = backend or open_backend(settings)
         self._waiting = 0
 
     @property

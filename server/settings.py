@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +30,13 @@ class Settings(BaseSettings):
     default_model: str = Field(default="vdvae-mnist", description="shown first, if it is ready")
     provider: Provider = Field(default="auto", description="auto uses CUDA where it really works")
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads of one decode")
+    backend: Literal["local", "ray"] = Field(default="local", description="where images are made")
+    ray_address: str | None = Field(default=None, description="a Ray cluster to join; none starts one on this machine")
+    ray_min_replicas: int = Field(default=1, ge=1, description="replicas of a Ray backend at rest")
+    ray_max_replicas: int = Field(default=1, ge=1, description="replicas of a Ray backend under load")
+    ray_cpus: float = Field(default=1, gt=0, description="cores of one replica")
+    ray_gpus: float = Field(default=0, ge=0, description="GPUs of one replica; several may share one")
+    ray_queue: int = Field(default=64, ge=1, description="calls that wait for a replica before others get 429")
     workers: int = Field(default=4, ge=1, le=256, description="requests worked on at once")
     max_batch: int = Field(default=16, ge=1, le=1024, description="images decoded at once")
     max_images: int = Field(default=64, ge=1, le=4096, description="images of one request")
