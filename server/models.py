@@ -122,6 +122,10 @@ class Models:
         """The newest version of a name that can be used, or NAME@VERSION. Raises KeyError."""
         return self._shown[id]
 
+    def __contains__(self, id: object) -> bool:
+        """Whether it is the address of a model."""
+        return id in self._shown
+
     def shown(self) -> list[Shown]:
         """Every name, once."""
         return [shown for id, shown in self._shown.items() if id == shown.model.id]

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,11 @@ def local(zoo: Path, settings: Settings) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def backend(settings: Settings) -> Iterator[RayBackend]:
-    ray = pytest.importorskip("ray", reason="needs Ray, which `make ray` installs")
+    if find_spec("ray") is None:
+        pytest.skip("needs Ray, which `make ray` installs")
     yield RayBackend(settings)
+    import ray  # only now: the backend chooses the network interface before Ray is first imported
+
     ray.shutdown()
 
 
@@ -109,6 +113,13 @@ async def pids(backend: RayBackend, model: Model) -> set[int]:
         return os.getpid()
 
     return {*await asyncio.gather(*(backend.run(wait_a_little, model, (), Call(1)) for _ in range(2 * REPLICAS)))}
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_is_on_its_loopback_interface(backend: RayBackend) -> None:
+    import ray
+
+    assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
 
 
 @pytest.mark.slow
