@@ -10,9 +10,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUNNABLE := $(VENV)/.runnable
 TESTABLE := $(VENV)/.testable
+RAY_VENV := .venv-ray
+RAY := $(RAY_VENV)/.runnable
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types unit browser bench gpu clean
+.PHONY: help install run test lint types unit browser ray bench gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +49,11 @@ browser:
 		$$sudo env $(APT) update && $$sudo env $(APT) install -y --no-install-recommends chromium; \
 	} || echo "No Chromium, so the browser tests cannot run. On Debian: sudo apt-get install chromium"
 
+# Ray is large and brings an event loop and parsers that uvicorn would take wherever it finds them, so that everything
+# else would be tested on what few people run: it has an environment to itself.
+ray: $(RAY) ## the server on replicas of Ray Serve, tested on a real cluster of this machine
+	$(RAY_VENV)/bin/python -m pytest tests/server/test_server_ray.py
+
 bench: $(TESTABLE) ## ONNX Runtime against PyTorch on this machine's CPU
 	$(BIN)/python -m benchmarks.decode
 
@@ -54,7 +61,7 @@ gpu: $(TESTABLE) ## the same, and training speed, on a CUDA device
 	$(BIN)/python -m benchmarks.gpu
 
 clean: ## forget the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build
+	rm -rf $(VENV) $(RAY_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -70,3 +77,9 @@ $(RUNNABLE): pyproject.toml constraints.txt | $(BIN)/python
 $(TESTABLE): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -q -c constraints.txt -e '.[training,server,app,cpu,test]'
 	@touch $@ $(RUNNABLE)
+
+$(RAY): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(RAY_VENV)
+	$(RAY_VENV)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt \
+		-e '.[server,cpu,ray]' httpx2 hypothesis onnx pytest
+	@touch $@

@@ -13,6 +13,7 @@ import json
 import resource
 import sys
 import time
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ class Step(Record):
 class Configuration(Record):
     """One published configuration."""
 
+    circumstances: Circumstances
     name: str
     parameters: int
     bundle_mib: float
@@ -56,8 +58,30 @@ class Configuration(Record):
 
 
 class Result(Record):
-    circumstances: Circumstances
     configurations: list[Configuration]
+
+    def lines(self) -> list[str]:
+        """As Markdown: one table, then the circumstances, each with the configurations that were measured in them."""
+        header = [
+            "configuration",
+            "parameters",
+            "bundle",
+            "import, export and check",
+            "peak",
+            "decode one image",
+            "peak",
+        ]
+        rows = [
+            [
+                c.name, f"{c.parameters:,}", f"{c.bundle_mib:.0f} MiB", f"{c.imported.seconds:.0f} s",
+                f"{c.imported.peak_gib:.1f} GiB", f"{c.decoded.seconds:.1f} s", f"{c.decoded.peak_gib:.1f} GiB",
+            ]
+            for c in self.configurations
+        ]  # fmt: skip
+        lines = ["# Published configurations on a CPU", "", *table(header, rows)]
+        for shared, group in groupby(self.configurations, key=lambda c: c.circumstances):
+            lines += ["", ", ".join(c.name for c in group) + ":", "", *shared.lines()]
+        return lines
 
 
 def import_step(name: str, build: Path) -> None:
@@ -128,33 +152,30 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
         print(json.dumps({"seconds": round(time.monotonic() - start, 1), "peak_gib": round(peak, 2)}))
         return
-    configurations = []
+    now = datetime.datetime.now().astimezone()
+    here = circumstances(torch.device("cpu"), now, COMMAND + f" --only {' '.join(options.only)}" * bool(options.only))
+    measured = {c.name: c for c in _measured_before(options.out)}
     for name in options.only or PARAMETERS:
         print(f"{name}: importing, exporting, checking, decoding", file=sys.stderr)
         imported, decoded = run_step("import", name, options.build), run_step("decode", name, options.build)
         size = sum(file.size for file in open_bundle(options.build / bundle_name(name)).manifest.files.values())
-        configurations.append(
-            Configuration(
-                name=name,
-                parameters=PARAMETERS[name],
-                bundle_mib=round(size / 2**20, 1),
-                imported=imported,
-                decoded=decoded,
-            )
+        measured[name] = Configuration(
+            circumstances=here,
+            name=name,
+            parameters=PARAMETERS[name],
+            bundle_mib=round(size / 2**20, 1),
+            imported=imported,
+            decoded=decoded,
         )
-    now = datetime.datetime.now().astimezone()
-    result = Result(circumstances=circumstances(torch.device("cpu"), now, COMMAND), configurations=configurations)
-    header = ["configuration", "parameters", "bundle", "import, export and check", "peak", "decode one image", "peak"]
-    rows = [
-        [
-            c.name, f"{c.parameters:,}", f"{c.bundle_mib:.0f} MiB", f"{c.imported.seconds:.0f} s",
-            f"{c.imported.peak_gib:.1f} GiB", f"{c.decoded.seconds:.1f} s", f"{c.decoded.peak_gib:.1f} GiB",
-        ]
-        for c in configurations
-    ]  # fmt: skip
-    lines = ["# Published configurations on a CPU", "", *table(header, rows), "", *result.circumstances.lines()]
-    write(options.out, "published", result, lines)
-    print("\n".join(lines))
+    result = Result(configurations=[measured[name] for name in PARAMETERS if name in measured])
+    write(options.out, "published", result, result.lines())
+    print("\n".join(result.lines()))
+
+
+def _measured_before(folder: Path) -> list[Configuration]:
+    """The configurations of the last result: those that this run leaves out stay as they are."""
+    file = folder / "published.json"
+    return Result.model_validate_json(file.read_bytes()).configurations if file.exists() else []
 
 
 if __name__ == "__main__":

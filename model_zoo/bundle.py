@@ -75,7 +75,25 @@ def write_manifest(directory: Path, manifest: Manifest) -> Path:
 
 def load_manifest(directory: Path) -> Manifest:
     """Read and check manifest.json alone, without looking at the other files. Raises BundleError."""
-    return _parse(directory, _read(directory))
+    return parse_manifest(directory, _read(directory))
+
+
+def parse_manifest(directory: Path, content: bytes) -> Manifest:
+    """The manifest of the bundle in (or meant for) `directory`, from its text. Raises BundleError.
+
+    No name of a file that it lists leads out of the directory, or is one that a bundle may not have.
+    """
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        problems = [
+            f"{MANIFEST_NAME}: {'.'.join(map(str, fault['loc'])) or 'the document'}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise BundleError(directory, problems) from None
+    if unfit := [name for name in manifest.files if not _is_plain(name)]:
+        raise BundleError(directory, [f"{name!r} is not a plain relative path inside the bundle" for name in unfit])
+    return manifest
 
 
 def open_bundle(directory: Path, verify: bool = True) -> Bundle:
@@ -85,7 +103,7 @@ def open_bundle(directory: Path, verify: bool = True) -> Bundle:
     Raises BundleError, which lists every fault found.
     """
     content = _read(directory)
-    manifest = _parse(directory, content)
+    manifest = parse_manifest(directory, content)
     if problems := [*_compare(directory, manifest, verify)]:
         raise BundleError(directory, problems)
     return Bundle(directory, manifest, hashlib.sha256(content).hexdigest())
@@ -123,25 +141,12 @@ def _read(directory: Path) -> bytes:
         raise BundleError(directory, [f"{MANIFEST_NAME} cannot be read: {error.strerror}"]) from None
 
 
-def _parse(directory: Path, content: bytes) -> Manifest:
-    try:
-        return Manifest.model_validate_json(content)
-    except ValidationError as error:
-        problems = [
-            f"{MANIFEST_NAME}: {'.'.join(map(str, fault['loc'])) or 'the document'}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        raise BundleError(directory, problems) from None
-
-
 def _compare(directory: Path, manifest: Manifest, digests: bool) -> Iterable[str]:
     present = set(_files(directory))
     for name in sorted(present - manifest.files.keys()):
         yield f"{name} is not listed in {MANIFEST_NAME}"
     for name, expected in manifest.files.items():
-        if not _stays_inside(name):
-            yield f"{name!r} is not a plain relative path inside the bundle"
-        elif name not in present:
+        if name not in present:
             yield f"{name} is missing; expected {expected.size} bytes"
         elif (size := (directory / name).stat().st_size) != expected.size:
             yield f"{name} has {size} bytes; expected {expected.size}"
@@ -160,6 +165,8 @@ def _files(directory: Path) -> list[str]:
     return names
 
 
-def _stays_inside(name: str) -> bool:
+def _is_plain(name: str) -> bool:
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts and path.as_posix() == name and "\\" not in name
+    plain = path.as_posix() == name and "\\" not in name and name.isprintable()
+    hidden = any(part.startswith(".") for part in path.parts)  # `..` among them
+    return plain and not hidden and not path.is_absolute() and name != MANIFEST_NAME

@@ -21,6 +21,7 @@ from server.models_api import install_models
 from server.observe import Observe
 from server.openapi import install_openapi
 from server.problems import install_handlers
+from server.publishing import kept_up_to_date
 from server.rate import RateLimit, RateLimited
 from server.sample_api import install_sample
 from server.service import Service
@@ -47,6 +48,7 @@ def create_app(
         summary="Sample deep hierarchical VAEs, level by level",
         docs_url=None,
         redoc_url=None,
+        lifespan=lambda app: kept_up_to_date(service.models, settings.poll_zoo_s),
     )
     surround(app, service)
     app.state.service = service
@@ -75,4 +77,4 @@ def surround(app: FastAPI, service: Service) -> None:
             expose_headers=["ETag", "RateLimit", "Retry-After", "Server-Timing", "X-Model-Digest", REQUEST_ID],
         )
     app.add_middleware(RequestContext)
-    app.add_middleware(Observe, metrics=service.metrics, tracing=service.tracing, models=lambda: service.models)
+    app.add_middleware(Observe, metrics=service.metrics, tracing=service.tracing, knows=service.knows)

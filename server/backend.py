@@ -14,7 +14,9 @@ import anyio
 import anyio.to_thread
 
 from server.call import Call
+from server.cancel import Cancel
 from server.models import Model
+from server.settings import Settings
 
 Result = TypeVar("Result")
 
@@ -30,6 +32,15 @@ class Backend(Protocol):
         ...
 
 
+def open_backend(settings: Settings) -> Backend:
+    """The backend that the settings choose; that of Ray is imported only here, because it is an extra."""
+    if settings.backend == "ray":
+        from server.ray_backend import RayBackend
+
+        return RayBackend(settings)
+    return LocalBackend(settings.workers)
+
+
 class LocalBackend:
     """Worker threads. A few at once, so that the engine can put what they decode into one batch."""
 
@@ -38,5 +49,10 @@ class LocalBackend:
         self._limiter = anyio.CapacityLimiter(workers)
 
     async def run(self, work: Callable[..., Result], model: Model, arguments: Sequence[Any], call: Call) -> Result:
-        bound = replace(model, engine=model.engine.bound_to(call.cancel))
-        return await anyio.to_thread.run_sync(work, bound, *arguments, limiter=self._limiter)
+        own = bound(model, call.cancel)
+        return await anyio.to_thread.run_sync(work, own, *arguments, limiter=self._limiter)
+
+
+def bound(model: Model, cancel: Cancel) -> Model:
+    """The model as one call sees it: its engine stops between two runs once `cancel` is switched on."""
+    return replace(model, engine=model.engine.bound_to(cancel))

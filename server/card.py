@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from model_zoo.manifest import Image, Likelihood, Metric
 from server.fields import MAX_TEMPERATURE
-from server.models import Model, Unavailable
+from server.models import Shown, Unavailable
 from server.noise import RNG
 
 
@@ -60,6 +60,9 @@ class Card(BaseModel):
     object: Literal["model"] = "model"
     state: Literal["ready"] = "ready"
     reason: None = None
+    warning: str | None
+    version: int
+    versions: list[int]
     digest: str
     family: str
     summary: str
@@ -90,6 +93,8 @@ class UnavailableCard(BaseModel):
     object: Literal["model"] = "model"
     state: Literal["unavailable"] = "unavailable"
     reason: str
+    version: int
+    versions: list[int]
 
 
 class ModelList(BaseModel):
@@ -97,13 +102,17 @@ class ModelList(BaseModel):
     default: str | None
 
 
-def make_card(model: Model | Unavailable, max_images: int) -> Card | UnavailableCard:
+def make_card(shown: Shown, max_images: int) -> Card | UnavailableCard:
+    model, versions = shown.model, list(shown.versions)
     if isinstance(model, Unavailable):
-        return UnavailableCard(id=model.id, reason=model.reason)
+        return UnavailableCard(id=shown.id, reason=model.reason, version=model.version, versions=versions)
     manifest = model.bundle.manifest
     levels = [LevelCard(**level.model_dump(), group=level.group, kl_bits=level.kl_bits) for level in manifest.levels]
     return Card(
-        id=model.id,
+        id=shown.id,
+        warning=shown.warning,
+        version=model.version,
+        versions=versions,
         digest=model.bundle.digest,
         family=manifest.family,
         summary=manifest.summary,
@@ -115,7 +124,7 @@ def make_card(model: Model | Unavailable, max_images: int) -> Card | Unavailable
         groups=[_group(name, [levels[index] for index in indices]) for name, indices in manifest.groups.items()],
         latents=manifest.latents,
         examples=[
-            ExampleCard(index=index, label=example.label, url=f"/v1/models/{model.id}/examples/{index}")
+            ExampleCard(index=index, label=example.label, url=f"/v1/models/{shown.id}/examples/{index}")
             for index, example in enumerate(manifest.examples)
         ],
         metrics=list(manifest.metrics),

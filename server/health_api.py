@@ -29,11 +29,12 @@ def install_health(app: FastAPI, service: Service) -> None:
     async def readyz() -> dict[str, Any]:
         if service.draining:
             raise stopping()
-        models, ready = service.models, service.ready
-        if not ready:
-            reasons = [f"{model.id}: {model.reason}" for model in models.values() if isinstance(model, Unavailable)]
-            raise Problem("unavailable", "; ".join(reasons) or f"There is no bundle in {service.zoo.name}")
-        return {"status": "ready", "models": {id: "ready" if id in ready else "unavailable" for id in models}}
+        models = {shown.id: shown.model for shown in service.models.shown()}
+        broken = {id: model.reason for id, model in models.items() if isinstance(model, Unavailable)}
+        if len(broken) == len(models):
+            reasons = "; ".join(f"{id}: {reason}" for id, reason in broken.items())
+            raise Problem("unavailable", reasons or f"There is no bundle in {service.zoo.name}")
+        return {"status": "ready", "models": {id: "unavailable" if id in broken else "ready" for id in models}}
 
     @app.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:

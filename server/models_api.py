@@ -23,11 +23,12 @@ def install_models(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models", tags=["models"], summary="All models, and the one to show first")
     def list_models() -> ModelList:
-        return ModelList(data=[make_card(model, limit) for model in service.models.values()], default=service.default)
+        cards = [make_card(shown, limit) for shown in service.models.shown()]
+        return ModelList(data=cards, default=service.default)
 
     @app.get("/v1/models/{model_id}", tags=["models"], summary="The card of one model", responses=problems(404))
     def show_model(model_id: str) -> Card | UnavailableCard:
-        return make_card(service.find(model_id), limit)
+        return make_card(service.show(model_id), limit)
 
     @app.get(
         "/v1/models/{model_id}/examples/{index}",
@@ -37,12 +38,10 @@ def install_models(app: FastAPI, service: Service) -> None:
         responses={200: {"content": {PNG: {}}}, **problems(404, 503)},
     )
     def show_example(model_id: str, index: Index, request: Request) -> Response:
-        bundle = service.find_ready(model_id).bundle
-        try:
-            content = bundle.example(index).read_bytes()
-        except IndexError as error:
-            raise Problem("not-found", str(error)) from None
-        headers = {"ETag": f'"{bundle.digest[:16]}-{index}"', "Cache-Control": "private, no-cache"}
+        model = service.find_ready(model_id)
+        if index >= len(model.files):
+            raise Problem("not-found", f"This model has {len(model.files)} examples, counted from 0")
+        headers = {"ETag": f'"{model.bundle.digest[:16]}-{index}"', "Cache-Control": "private, no-cache"}
         if matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(content, media_type=PNG, headers=headers)
+        return Response(model.files[index], media_type=PNG, headers=headers)

@@ -7,7 +7,7 @@ client has gone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -28,11 +28,11 @@ log = logging.getLogger("strata.requests")
 class Observe:
     """One line in the log, one count and one span for each request, and `Server-Timing` in its answer.
 
-    `models` says which models there are now: an id that a client made up is no label.
+    `knows` says whether there is such a model now: an id that a client made up is no label.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing, models: Callable[[], Container[str]]) -> None:
-        self.app, self.metrics, self.tracing, self.models = app, metrics, tracing, models
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing, knows: Callable[[str], bool]) -> None:
+        self.app, self.metrics, self.tracing, self.knows = app, metrics, tracing, knows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,7 +68,7 @@ class Observe:
     def _tell(self, scope: Scope, status: int, seconds: float, times: Times, bytes_in: int, bytes_out: int) -> None:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         asked = scope.get("path_params", {}).get("model_id", "")
-        model = asked if asked in self.models() else ""
+        model = asked if self.knows(asked) else ""
         method = scope["method"] if route != UNMATCHED else ""
         self.metrics.requests.labels(route, method, status, model).inc()
         self.metrics.request_seconds.labels(route).observe(seconds)

@@ -72,6 +72,9 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         self.kind, self.detail, self.errors, self.headers = kind, detail, errors, headers
         super().__init__(detail)
 
+    def __reduce__(self) -> tuple[type[Problem], tuple[object, ...]]:
+        return type(self), (self.kind, self.detail, self.errors, self.headers)  # it may come from a replica
+
 
 def stopping() -> Problem:
     """What a server that stops answers to new work."""

@@ -38,6 +38,9 @@ class RecipeError(ValueError):
         self.faults = tuple(faults)
         super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[RecipeError], tuple[object, ...]]:
+        return type(self), (self.faults,)  # it may come from a replica
+
 
 class MalformedError(ValueError):
     """Not JSON, or not a token, so there is no field to point to."""

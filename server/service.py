@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from server.admission import Admission
-from server.backend import Backend, LocalBackend
+from server.backend import Backend, open_backend
 from server.call import Call
 from server.dispatch import Dispatcher
 from server.latents import LatentsStore
 from server.metrics import Metrics
-from server.models import Model, Unavailable, open_models
+from server.models import Model, Shown, Unavailable, open_models
 from server.plan import Floats
 from server.problems import Problem
 from server.recipe import Recipe, sources
@@ -43,7 +43,7 @@ class Service:
         self.metrics = Metrics()
         self.tracing = tracing or Tracing.open(settings.tracing)
         self.draining = False
-        backend = backend or LocalBackend(settings.workers)
+        backend = backend or open_backend(settings)
         self.admission = Admission(backend.workers, settings.max_waiting, settings.max_queue_seconds)
         self._dispatcher = Dispatcher(backend, self.admission, self.tracing, self.metrics)
         self._watch_queue()
@@ -51,7 +51,7 @@ class Service:
     @property
     def ready(self) -> list[str]:
         """The ids of the models that can be sampled."""
-        return [model.id for model in self.models.values() if isinstance(model, Model)]
+        return [shown.id for shown in self.models.shown() if isinstance(shown.model, Model)]
 
     @property
     def default(self) -> str | None:
@@ -59,13 +59,24 @@ class Service:
         wanted, ready = self.settings.default_model, self.ready
         return wanted if wanted in ready else next(iter(ready), None)
 
-    def find(self, model_id: str) -> Model | Unavailable:
-        if model_id not in self.models:
-            raise Problem("not-found", f"There is no such model; there is {', '.join(self.models) or 'none'}")
-        return self.models[model_id]
+    def show(self, model_id: str) -> Shown:
+        """A model by NAME, which is the newest version of it, or by NAME@VERSION. Raises Problem."""
+        try:
+            return self.models.show(model_id)
+        except KeyError:
+            known = ", ".join(shown.id for shown in self.models.shown()) or "none"
+            raise Problem("not-found", f"There is no such model; there is {known}") from None
+
+    def knows(self, model_id: str) -> bool:
+        """Whether there is a model of this name."""
+        try:
+            self.models.show(model_id)
+        except KeyError:
+            return False
+        return True
 
     def find_ready(self, model_id: str) -> Model:
-        model = self.find(model_id)
+        model = self.show(model_id).model
         if isinstance(model, Unavailable):
             raise Problem("unavailable", model.reason)
         return model

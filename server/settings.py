@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,11 +31,19 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     zoo: Path = Field(default=BUNDLES, description="directory of bundles")
+    poll_zoo_s: float = Field(default=2, ge=0, le=3600, description="seconds between looks at the zoo; 0 never looks")
     default_model: str = Field(default="vdvae-mnist", description="shown first, if it is ready")
 
     # how models run
     provider: Provider = Field(default="auto", description="auto uses CUDA where it really works")
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads of one decode")
+    backend: Literal["local", "ray"] = Field(default="local", description="where images are made")
+    ray_address: str | None = Field(default=None, description="a Ray cluster to join; none starts one on this machine")
+    ray_min_replicas: int = Field(default=1, ge=1, description="replicas of a Ray backend at rest")
+    ray_max_replicas: int = Field(default=1, ge=1, description="replicas of a Ray backend under load")
+    ray_cpus: float = Field(default=1, gt=0, description="cores of one replica")
+    ray_gpus: float = Field(default=0, ge=0, description="GPUs of one replica; several may share one")
+    ray_queue: int = Field(default=64, ge=1, description="calls that wait for a replica before others get 429")
     workers: int = Field(default=4, ge=1, le=256, description="requests worked on at once")
     max_batch: int = Field(default=16, ge=1, le=1024, description="images decoded at once")
 

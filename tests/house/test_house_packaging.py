@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 # Extra -> distributions that must never come with it.
 NEVER = {
@@ -19,6 +18,8 @@ NEVER = {
     "app": {"torch", "fastapi", "onnxruntime", "onnxruntime-gpu"},
     "cpu": {"onnxruntime-gpu"},
     "gpu": {"onnxruntime"},
+    "ray": {"torch", "fastapi", "gradio", "onnxruntime", "onnxruntime-gpu"},
+    "hub": {"torch", "fastapi", "gradio", "onnxruntime", "onnxruntime-gpu"},
 }
 
 
@@ -63,18 +64,10 @@ def test_every_requirement_is_pinned_and_torch_to_the_version_of_the_bundles(
 def test_ci_runs_what_people_run(root: Path) -> None:
     script = root / ".ci/run"
     assert os.access(script, os.X_OK)
-    assert "exec make test" in script.read_text(encoding="utf-8")
+    assert "exec make test ray" in script.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("target", ["install", "run", "test", "bench", "gpu"])
+@pytest.mark.parametrize("target", ["install", "run", "test", "ray", "bench", "gpu"])
 def test_make_has_the_target_and_help_says_what_it_does(root: Path, target: str) -> None:
     done = subprocess.run(["make", "help"], cwd=root, capture_output=True, text=True, check=True)
     assert re.search(rf"^make {target} +\w", done.stdout, re.MULTILINE)
-
-
-def test_compose_starts_a_server_and_an_app_that_waits_for_it(root: Path) -> None:
-    services = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-    assert set(services) == {"server", "app"}
-    assert services["app"]["depends_on"] == {"server": {"condition": "service_healthy"}}
-    for service in services.values():
-        assert (root / service["build"]["dockerfile"]).is_file()

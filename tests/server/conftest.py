@@ -12,7 +12,7 @@ from toy_bundle import write_toy
 
 from model_zoo.manifest import Manifest
 from model_zoo.zoo import BUNDLES
-from server.models import Model, open_models
+from server.models import Model, open_model, open_models
 from server.recipe import Recipe
 from server.resolve import Resolved, resolve
 from server.settings import Settings
@@ -41,8 +41,8 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def toys(toy_zoo: Path, settings: Settings) -> dict[str, Model]:
-    models = open_models(toy_zoo, settings)
-    return {id: model for id, model in models.items() if isinstance(model, Model)}
+    models = open_models(toy_zoo, settings).shown()
+    return {shown.id: shown.model for shown in models if isinstance(shown.model, Model)}
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def normal_model(request: pytest.FixtureRequest, toys: dict[str, Model], setting
 def _model(name: str, toys: dict[str, Model], settings: Settings) -> Model:
     if name in toys:
         return toys[name]
-    model = open_models(BUNDLES, settings)[name]
+    model = open_model(BUNDLES / name, settings)
     assert isinstance(model, Model), model.reason
     return model
 

@@ -1,31 +1,22 @@
 """Fetches the public data sets: `python -m training.data.download NAME --root DIR`.
 
-A file is streamed to NAME.part, continued there after an interruption, and gets its name only when its size and
-SHA-256 are the pinned ones (`sources.py`).
+An interrupted download is continued, and a file gets its name only when its size and SHA-256 are the pinned ones
+(`sources.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import http.client
-import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from tqdm import tqdm
 
+import model_zoo.fetch
+from model_zoo.fetch import FetchError, Progress
 from training.data.images import DataError
 from training.data.sources import SOURCES, File, Source
-
-BLOCK = 1 << 20
-TIMEOUT = 60  # seconds without a byte
-
-Progress = Callable[[int], None]  # told how many bytes of the file are there
 
 
 def download(source: Source, root: Path, progress: Callable[[File], Progress]) -> None:
@@ -42,69 +33,10 @@ def download(source: Source, root: Path, progress: Callable[[File], Progress]) -
 
 def fetch(file: File, root: Path, progress: Progress) -> Path:
     """Fetches one file to `root / file.path`, trying its addresses in turn. Raises DataError if none gives it."""
-    target = root / file.path
-    if target.exists():
-        if problem := _difference(target, file):
-            raise DataError(f"{target} is not the published file: {problem}. Move it away to fetch that one.")
-        progress(file.size)
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    failures = []
-    for url in file.urls:
-        try:
-            _stream(url, part, file.size, progress)
-        except (OSError, http.client.HTTPException) as error:  # URLError, timeouts and refused connections among them
-            failures.append(f"{url}: {error}")
-            continue
-        if problem := _difference(part, file):
-            part.unlink()
-            failures.append(f"{url} gave another file: {problem}")
-            continue
-        os.replace(part, target)
-        return target
-    kept = f" {part} is kept and will be continued." if part.exists() else ""
-    raise DataError(f"Could not fetch {target.name}. {' '.join(failure + '.' for failure in failures)}{kept}")
-
-
-def _stream(url: str, part: Path, size: int, progress: Progress) -> None:
-    """Appends to `part` what it lacks of the `size` bytes at `url`. Raises OSError if they do not all come."""
-    have = part.stat().st_size if part.exists() else 0
-    if have > size:
-        part.unlink()
-        have = 0
-    if have == size:
-        return
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        continued = response.status == http.client.PARTIAL_CONTENT
-        start = have if continued else 0  # a server that knows no ranges sends all of it again
-        length = response.headers.get("Content-Length")
-        if length is not None and start + int(length) != size:
-            raise OSError(f"it offers {start + int(length):,} bytes, and the published file has {size:,}")
-        with part.open("ab" if continued else "wb") as out:
-            _copy(response, out, start, progress)
-    if (got := part.stat().st_size) < size:
-        raise OSError(f"the connection ended after {got:,} of {size:,} bytes")
-
-
-def _copy(response: http.client.HTTPResponse, out: BinaryIO, done: int, progress: Progress) -> None:
-    progress(done)
-    while block := response.read(BLOCK):
-        out.write(block)
-        done += len(block)
-        progress(done)
-
-
-def _difference(path: Path, file: File) -> str | None:
-    """How `path` differs from the published file, or None."""
-    if (size := path.stat().st_size) != file.size:
-        return f"{size:,} bytes instead of {file.size:,}"
-    if file.sha256 is None:
-        return None
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return None if digest == file.sha256 else f"SHA-256 {digest} instead of {file.sha256}"
+    try:
+        return model_zoo.fetch.fetch(root / file.path, file.size, file.sha256, file.urls, progress)
+    except FetchError as error:
+        raise DataError(str(error)) from error
 
 
 def bar(file: File) -> Progress:

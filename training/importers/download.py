@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from training.data.download import TIMEOUT, Progress, bar, fetch
+from model_zoo.fetch import TIMEOUT, Progress
+from training.data.download import bar, fetch
 from training.data.images import DataError
 from training.data.sources import File
 from training.importers.weights import WeightsError
