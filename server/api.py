@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from server.encode_api import install_encode
 from server.health_api import VERSION, install_health
+from server.inspect_api import install_inspect
 from server.middleware import RequestContext
 from server.models_api import install_models
 from server.openapi import install_openapi
@@ -42,6 +43,6 @@ def create_app(
     app.add_middleware(RequestContext)
     install_handlers(app)
     install_openapi(app)
-    for install in (install_models, install_sample, install_encode, install_health):
+    for install in (install_models, install_sample, install_encode, install_inspect, install_health):
         install(app, service)
     return app

@@ -6,51 +6,30 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from server.answers import JSON, NPZ, PNG, EncodeAnswer, SampleAnswer
 from server.images import FORMATS
+from server.inspect_answers import (
+    GalleryAnswer,
+    LadderAnswer,
+    ProgressiveAnswer,
+    RateMapsAnswer,
+    SensitivityAnswer,
+)
+from server.inspect_request import Inspect
+from server.openapi_examples import DRAWING, EXAMPLES, INSPECTIONS
 from server.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from server.recipe import Recipe
 
-# A stroke on 8x8 pixels, as PNG.
-DRAWING = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEUlEQVR4nGNgQAInTpDDAAMAUdcJYec8jO0AAAAASUVORK5CYII="
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "Four images, a little cooler": {"source": {"seed": 1234}, "n": 4, "temperature": 0.8},
-    "Roll level 3 again": {"source": {"seed": 1234}, "levels": {"3": {"draw": 1}}},
-    "Cool from top to bottom": {
-        "source": {"seed": 1234},
-        "temperature": {"schedule": "linear", "from": 1.0, "to": 0.4},
+INSPECT_ANSWERS = (LadderAnswer, RateMapsAnswer, ProgressiveAnswer, SensitivityAnswer, GalleryAnswer)
+SCHEMAS: dict[str, TypeAdapter[Any]] = {
+    **{
+        model.__name__: TypeAdapter(model)
+        for model in (Recipe, SampleAnswer, EncodeAnswer, ProblemDocument, *INSPECT_ANSWERS)
     },
-    "The coarse levels of another image": {
-        "source": {"seed": 1234},
-        "edits": [{"op": "swap", "levels": "1x1", "source": {"seed": 99}, "space": "noise"}],
-    },
-    "One corner of level 1 drawn again, a little cooler": {
-        "source": {"seed": 1234},
-        "edits": [
-            {
-                "op": "resample",
-                "levels": [1],
-                "draw": 1,
-                "temperature": 0.7,
-                "mask": {"resolution": 4, "rows": ["1100", "1100", "0000", "0000"]},
-            }
-        ],
-    },
-    "Half the way to another image": {
-        "source": {"seed": 1234},
-        "edits": [{"op": "interpolate", "levels": "1x1..4x4", "source": {"seed": 99}, "alpha": 0.5, "space": "noise"}],
-    },
-    "A drawing of one's own, its fine levels drawn anew": {
-        "source": {"image": DRAWING, "seed": 7},
-        "edits": [{"op": "keep", "levels": "1x1..4x4"}],
-    },
-    "A test image, its coarse levels kept": {
-        "source": {"example": 0, "seed": 7},
-        "n": 4,
-        "edits": [{"op": "keep", "levels": "1x1..4x4"}],
-    },
+    "Inspect": TypeAdapter(Inspect),
 }
 
 
@@ -72,8 +51,7 @@ def describe_sample(body: bool) -> dict[str, Any]:
         "responses": {200: {"description": "Images, by Accept", "content": content}},
     }
     if body:
-        examples = {name: {"value": recipe} for name, recipe in EXAMPLES.items()}
-        recipe_body = {"required": True, "content": {JSON: {**_ref("Recipe"), "examples": examples}}}
+        recipe_body = {"required": True, "content": {JSON: {**_ref("Recipe"), "examples": _named(EXAMPLES)}}}
         description["openapi_extra"] = {"requestBody": recipe_body}
         description["responses"] |= problems(400, 404, 406, 413, 415, 422, 429, 503)
     else:
@@ -109,6 +87,23 @@ def describe_encode() -> dict[str, Any]:
     }
 
 
+def describe_inspect() -> dict[str, Any]:
+    """The description of POST /inspect."""
+    body = {"required": True, "content": {JSON: {**_ref("Inspect"), "examples": _named(INSPECTIONS)}}}
+    answers = {"schema": {"oneOf": [_ref(kind.__name__)["schema"] for kind in INSPECT_ANSWERS]}}
+    content = {JSON: answers, PNG: {}, NPZ: {}}
+    return {
+        "tags": ["inspect"],
+        "summary": "What the levels of a model do",
+        "response_class": Response,
+        "responses": {
+            200: {"description": "A document, a picture or arrays, by Accept", "content": content},
+            **problems(400, 404, 406, 413, 415, 422, 429, 503),
+        },
+        "openapi_extra": {"requestBody": body},
+    }
+
+
 def install_openapi(app: FastAPI) -> None:
     """Make /openapi.json complete: add the schemas that only this module names, drop FastAPI's own error shape."""
 
@@ -116,10 +111,10 @@ def install_openapi(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
             schemas = document["components"]["schemas"]
-            for model in (Recipe, SampleAnswer, EncodeAnswer, ProblemDocument):
-                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            for name, adapter in SCHEMAS.items():
+                schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= schema.pop("$defs", {})
-                schemas[model.__name__] = schema
+                schemas.setdefault(name, schema)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
             for path in document["paths"].values():
@@ -130,6 +125,10 @@ def install_openapi(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _named(examples: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {name: {"value": value} for name, value in examples.items()}
 
 
 def _ref(name: str) -> dict[str, Any]:

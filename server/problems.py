@@ -23,6 +23,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "This address does not do that"),
     "not-acceptable": (406, "None of the accepted media types can be made"),
+    "not-finished": (409, "The job has no result"),
+    "gone": (410, "The job is not remembered any more"),
     "too-large": (413, "The request body is too large"),
     "unsupported-media-type": (415, "The request body has the wrong media type"),
     "invalid-image": (422, "The image cannot be encoded"),
