@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from server.encode_api import install_encode
 from server.health_api import VERSION, install_health
 from server.inspect_api import install_inspect
+from server.jobs_api import install_jobs
 from server.middleware import RequestContext
 from server.models_api import install_models
 from server.openapi import install_openapi
@@ -43,6 +44,6 @@ def create_app(
     app.add_middleware(RequestContext)
     install_handlers(app)
     install_openapi(app)
-    for install in (install_models, install_sample, install_encode, install_inspect, install_health):
+    for install in (install_models, install_sample, install_encode, install_inspect, install_jobs, install_health):
         install(app, service)
     return app

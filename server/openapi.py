@@ -19,7 +19,8 @@ from server.inspect_answers import (
     SensitivityAnswer,
 )
 from server.inspect_request import Inspect
-from server.openapi_examples import DRAWING, EXAMPLES, INSPECTIONS
+from server.job_request import JobRequest
+from server.openapi_examples import DRAWING, EXAMPLES, INSPECTIONS, JOBS
 from server.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from server.recipe import Recipe
 
@@ -30,6 +31,7 @@ SCHEMAS: dict[str, TypeAdapter[Any]] = {
         for model in (Recipe, SampleAnswer, EncodeAnswer, ProblemDocument, *INSPECT_ANSWERS)
     },
     "Inspect": TypeAdapter(Inspect),
+    "JobRequest": TypeAdapter(JobRequest),
 }
 
 
@@ -102,6 +104,11 @@ def describe_inspect() -> dict[str, Any]:
         },
         "openapi_extra": {"requestBody": body},
     }
+
+
+def describe_jobs() -> dict[str, Any]:
+    """The description of the body of POST /v1/jobs."""
+    return {"requestBody": {"required": True, "content": {JSON: {**_ref("JobRequest"), "examples": _named(JOBS)}}}}
 
 
 def install_openapi(app: FastAPI) -> None:

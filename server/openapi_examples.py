@@ -83,3 +83,31 @@ INSPECTIONS: dict[str, dict[str, Any]] = {
         ],
     },
 }
+
+JOBS: dict[str, dict[str, Any]] = {
+    "A hundred images, as arrays": {
+        "kind": "sample",
+        "model": "vdvae-mnist",
+        "recipe": {"source": {"seed": 1}, "n": 100, "temperature": 0.8},
+        "media_type": "application/x-npz",
+    },
+    "What each level controls, measured on many draws": {
+        "kind": "inspect",
+        "model": "vdvae-mnist",
+        "inspect": {"kind": "ladder_grid", "recipe": {"source": {"seed": 1234}}, "draws": 48, "show": 5},
+    },
+    "From one seed to another, coarse levels first": {
+        "kind": "morph",
+        "model": "vdvae-mnist",
+        "keyframes": [{"source": {"seed": 1234}}, {"source": {"seed": 99}, "temperature": 0.7}],
+        "stagger": 0.5,
+        "fps": 8,
+    },
+    "From one test image to another and back, as GIF": {
+        "kind": "morph",
+        "model": "vdvae-mnist",
+        "keyframes": [{"source": {"example": 0}}, {"source": {"example": 1}}],
+        "format": "gif",
+        "fps": 8,
+    },
+}

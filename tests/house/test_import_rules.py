@@ -33,7 +33,12 @@ MAY_NOT_BRING_ALONG = {
     **MAY_NOT_IMPORT,
     "app": {"torch", "onnxruntime"},  # Gradio itself is built on FastAPI
 }
-EXTRAS = {"training": ["training", "cpu"], "model_zoo": ["hub"], "server": ["server", "cpu", "ray"], "app": ["app"]}
+EXTRAS = {
+    "training": ["training", "cpu"],
+    "model_zoo": ["hub"],
+    "server": ["server", "video", "cpu", "ray"],
+    "app": ["app"],
+}
 MODULES_OF = {  # where a distribution and its modules have different names
     "fastapi": {"fastapi", "starlette"},
     "pillow": {"PIL"},
