@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import randbelow
 
 from app import header, inspector, mix, mixing, rail, recipes, stage
 from app.client import Answer, ApiError, Card, Client, Recipe, SampleImage, Unavailable
 from app.intents import AnyIntent, ChooseModel
-from app.measure import Effect, decode, distance, effect
+from app.measure import Effect, decode, distance, effects
 from app.mixing import Mix, Source
 from app.state import FreshSeed, History, Session, View, apply, key, start
 
@@ -27,6 +27,7 @@ MIX = ("heading", "sources", "levels", "results", "mix_status", "matrix")
 REGIONS = ("header", *EXPLORE, *MIX)
 
 EFFECT_DRAWS = 16
+EFFECT_ROWS = 32  # measured in one request
 LARGE = 50_000  # latents; above it all levels are measured only when asked
 MANY = 64  # levels; the same
 AT_ONCE = 2  # requests under way for one screen; the image itself never waits for them
@@ -211,14 +212,16 @@ class Explorer:
         one = recipes.single(session.recipe, session.view.image)
         small = card.latents <= LARGE and len(card.levels) <= MANY
         everything = small or session.view.measured == key(session)
-        measured = range(len(card.levels)) if everything else [session.view.level]
-        groups = card.groups if everything else ()
-        choices = [*([level] for level in measured), *(group.levels for group in groups)]
-        found = await self._effects(card, one, choices)
         known = self._measured.pop(key(session), Measured())
+        self._measured[key(session)] = known
+        wanted = range(len(card.levels)) if everything else [session.view.level]
+        levels = [level for level in wanted if level not in known.levels]
+        groups = [group for group in card.groups if everything and group.name not in known.groups]
+        found = await self._effects(card, one, [*([level] for level in levels), *(group.levels for group in groups)])
+        names = [group.name for group in groups]
         self._measured[key(session)] = Measured(
-            levels={**known.levels, **dict(zip(measured, found, strict=False))},
-            groups={group.name: after for group, after in zip(groups, found[len(measured) :], strict=True)},
+            levels={**known.levels, **dict(zip(levels, found, strict=False))},
+            groups={**known.groups, **dict(zip(names, found[len(levels) :], strict=True))},
         )
         if len(self._measured) > MEASURED_KEPT:
             self._measured.pop(next(iter(self._measured)))
@@ -244,13 +247,16 @@ class Explorer:
         asked = [recipes.with_draw(one, free, draw) for draw in stage.strip_draws(now)]
         return [answer.images[0] for answer in await self._all(card, asked)]
 
-    async def _effects(self, card: Card, one: Recipe, choices: Iterable[Sequence[int]]) -> list[Effect]:
-        """What drawing each choice of levels again does to the mean image."""
-        plain = recipes.mean_image(one)
-        draws = min(EFFECT_DRAWS, card.limits.max_images)
-        asked = [plain, *(recipes.drawn_again(plain, levels, draws) for levels in choices)]
-        before, *after = [[decode(image.png) for image in answer.images] for answer in await self._all(card, asked)]
-        return [effect(before[0], images) for images in after]
+    async def _effects(self, card: Card, one: Recipe, choices: Sequence[Sequence[int]]) -> list[Effect]:
+        """What drawing each choice of levels again does to the mean image, some in one request."""
+
+        async def some(rows: Sequence[Sequence[int]]) -> list[Effect]:
+            question = recipes.drawn_again(card, one, rows, EFFECT_DRAWS)
+            async with self._background:
+                return effects(await self._client.inspect_arrays(card.id, question), EFFECT_DRAWS)
+
+        parts = [choices[start : start + EFFECT_ROWS] for start in range(0, len(choices), EFFECT_ROWS)]
+        return [effect for found in await asyncio.gather(*map(some, parts)) for effect in found]
 
     async def _matrix(self, card: Card, now: Mix) -> list[mix.Row]:
         sources, cuts, count = mixing.rows(now, card), mixing.cuts(card), len(card.levels)

@@ -1,11 +1,12 @@
-"""What drawing a level again does to an image, in numbers and as a map. Pure functions on pixels."""
+"""What drawing a level again does to an image, in numbers and as a map. Pure functions on arrays."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,26 +45,14 @@ def decode(png: bytes) -> Pixels:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def effect(before: Pixels, after: Sequence[Pixels]) -> Effect:
-    """The effect of drawing something again: `before` is the image as it is, `after` the other draws."""
-    moved = ink_moved if before.shape[-1] == 1 else grey_levels
-    draws = np.stack(after)
-    return Effect(
-        moved=float(np.mean([moved(before, image) for image in after])),
-        deviation=draws.std(axis=0).mean(axis=-1),
-        draws=len(after),
-    )
-
-
-def ink_moved(before: Pixels, after: Pixels) -> float:
-    """1 - sum min / sum max: 0 for equal images, 1 when no ink stays where it was. Two blank images are equal."""
-    larger = np.maximum(before, after).sum()
-    return float(1.0 - np.minimum(before, after).sum() / larger) if larger > 0 else 0.0
-
-
-def grey_levels(before: Pixels, after: Pixels) -> float:
-    """Mean absolute difference, in grey levels of 255."""
-    return float(np.abs(before - after).mean() * 255)
+def effects(arrays: Mapping[str, NDArray[Any]], draws: int) -> list[Effect]:
+    """The effect of each row of a ladder, from the arrays that the server answers with, in grey levels of 255."""
+    ink, change = arrays["ink_moved"], arrays["mean_change"]
+    moved = np.where(np.isnan(ink), change, ink)  # colour has no ink
+    return [
+        Effect(float(amount), deviation / 255.0, draws)
+        for amount, deviation in zip(moved, arrays["deviation"].astype(np.float64), strict=True)
+    ]
 
 
 def distance(one: Pixels, other: Pixels) -> float:

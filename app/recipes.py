@@ -138,21 +138,21 @@ def single(recipe: Recipe, image: int) -> Recipe:
     return {**recipe, "n": 1, "source": one, "edits": [_for_image(edit, image) for edit in recipe["edits"]]}
 
 
-def drawn_again(recipe: Recipe, levels: Sequence[int], draws: int) -> Recipe:
-    """`draws` images of the one image of `recipe`, each with these levels drawn from other noise, in one request.
+def drawn_again(card: Card, recipe: Recipe, rows: Sequence[Sequence[int]], draws: int) -> dict[str, Any]:
+    """The question what drawing each row of levels again does to the one image of `recipe`, in numbers only.
 
-    Draws belong to a whole recipe, so the other noise is borrowed from the seeds that follow, in noise space: the
-    rest of the image keeps its own noise and adapts. The mean image, so that only the latents move.
+    The levels below keep their noise and adapt; the latents of a test image that are 0 or 1 do not tell theirs, so
+    they take their mean. Of the mean image, so that only the latents move.
     """
-    own = seed(recipe)
-    others = [(own + 1 + i) % (MAX_SEED + 1) for i in range(draws)]
-    source = recipe["source"] if "example" in recipe["source"] else {"seeds": [own] * draws}
-    borrowed = {"op": "swap", "levels": list(levels), "source": {"seeds": others}, "space": "noise"}
-    return {**with_output(recipe, "mean"), "n": draws, "source": source, "edits": [*recipe["edits"], borrowed]}
-
-
-def mean_image(recipe: Recipe) -> Recipe:
-    return with_output(recipe, "mean")
+    no_noise = card.prior == "bernoulli" and "example" in recipe["source"]
+    return {
+        "kind": "ladder_grid",
+        "recipe": with_output(recipe, "mean"),
+        "rows": [list(levels) for levels in rows],
+        "draws": draws,
+        "show": 0,
+        "below": "mean" if no_noise else "noise",
+    }
 
 
 def _without_draw(change: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from server.models import Model
+from server.noise import RNG
 from server.permalink import canonical, recipe_id, to_token
 from server.png import MODEL_KEY, RECIPE_KEY, Pixels, contact_sheet, encode
 from server.recipe import Recipe
@@ -44,6 +45,10 @@ class SheetAnswer(BaseModel):
     height: int
     width: int
     data: str
+
+    @property
+    def png(self) -> bytes:
+        return base64.b64decode(self.data)
 
 
 class Timing(BaseModel):
@@ -159,7 +164,9 @@ def pack_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def image_answers(model: Model, recipe: Resolved, images: Pixels) -> list[ImageAnswer]:
     return [
-        ImageAnswer(index=index, seed=seed, **_file(image_png(model, recipe, images, index), images[index], recipe))
+        ImageAnswer(
+            index=index, seed=seed, **png_fields(image_png(model, recipe, images, index), images[index], recipe)
+        )
         for index, seed in enumerate(recipe.seeds)
     ]
 
@@ -167,7 +174,22 @@ def image_answers(model: Model, recipe: Resolved, images: Pixels) -> list[ImageA
 def sheet_answer(model: Model, recipe: Resolved, images: Pixels) -> SheetAnswer | None:
     if recipe.output.layout != "grid":
         return None
-    return SheetAnswer(**_file(sheet_png(model, recipe, images), contact_sheet(images), recipe))
+    return SheetAnswer(**png_fields(sheet_png(model, recipe, images), contact_sheet(images), recipe))
+
+
+def sample_answer(model: Model, recipe: Resolved, images: Pixels, decode_ms: float, total_ms: float) -> SampleAnswer:
+    """The images [n, H, W, C] of a recipe, and what made them in how long."""
+    return SampleAnswer(
+        model=model.id,
+        digest=model.bundle.digest,
+        **recipe_fields(recipe),
+        images=image_answers(model, recipe, images),
+        sheet=sheet_answer(model, recipe, images),
+        levels_computed=len(model.bundle.manifest.levels),
+        provider=model.engine.provider,
+        rng=RNG,
+        timing=Timing(decode_ms=decode_ms, total_ms=total_ms),
+    )
 
 
 def recipe_fields(recipe: Resolved) -> dict[str, Any]:
@@ -189,7 +211,8 @@ def _texts(model: Model, recipe: Recipe) -> dict[str, str]:
     return {MODEL_KEY: model.id, RECIPE_KEY: canonical(recipe)}
 
 
-def _file(png: bytes, pixels: Pixels, recipe: Resolved) -> dict[str, Any]:
+def png_fields(png: bytes, pixels: Pixels, recipe: Resolved) -> dict[str, Any]:
+    """A PNG of `pixels` [H, W, C] under the names of the JSON answer."""
     height, width = (side * recipe.output.scale for side in pixels.shape[:2])
     digest = hashlib.sha256(png).hexdigest()
     return {"sha256": digest, "height": height, "width": width, "data": base64.b64encode(png).decode()}

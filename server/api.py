@@ -16,6 +16,8 @@ from server.auth import Authentication
 from server.backend import Backend
 from server.encode_api import install_encode
 from server.health_api import VERSION, install_health
+from server.inspect_api import install_inspect
+from server.jobs_api import install_jobs
 from server.middleware import REQUEST_ID, Draining, Patience, RequestContext
 from server.models_api import install_models
 from server.observe import Observe
@@ -54,7 +56,7 @@ def create_app(
     app.state.service = service
     install_handlers(app)
     install_openapi(app, settings)
-    for install in (install_models, install_sample, install_encode, install_health):
+    for install in (install_models, install_sample, install_encode, install_inspect, install_jobs, install_health):
         install(app, service)
     return app
 

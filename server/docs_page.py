@@ -45,7 +45,7 @@ def _calls(paths: dict[str, Any], address: str, model: str) -> Iterator[str]:
         for method, operation in operations.items():
             yield f"<h2><b>{method.upper()}</b> <code>{escape(path)}</code></h2><p>{escape(operation['summary'])}</p>"
             url = address + path.replace("{model_id}", model)
-            yield from _bodies(url, operation.get("requestBody", {}).get("content", {}))
+            yield from _bodies(url, operation.get("requestBody", {}).get("content", {}), model)
             yield "<table>"
             for status, response in operation["responses"].items():
                 kinds = ", ".join(response.get("content", {}))
@@ -56,10 +56,11 @@ def _calls(paths: dict[str, Any], address: str, model: str) -> Iterator[str]:
             yield "</table>"
 
 
-def _bodies(url: str, content: dict[str, Any]) -> Iterator[str]:
+def _bodies(url: str, content: dict[str, Any], model: str) -> Iterator[str]:
     for media_type, body in content.items():
         for name, example in body.get("examples", {}).items():
-            text = json.dumps(example["value"])
+            value = example["value"]
+            text = json.dumps({**value, "model": model} if "model" in value else value)
             curl = f"curl {url} \\\n  -H 'Content-Type: {media_type}' -d '{text}'"
             yield f"<p>{escape(name)}</p><pre>{escape(curl)}</pre>"
 

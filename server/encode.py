@@ -46,8 +46,17 @@ class Encoding:
     @property
     def psnr(self) -> float | None:
         """Of the mean image of the posterior mean, in dB (peak 255); None where it is the image itself."""
-        error = np.square(self.image.astype(np.float64) - self.reconstruction).mean()
-        return None if error == 0 else float(10 * np.log10(255**2 / error))
+        return psnr(mean_square_error(self.image, self.reconstruction))
+
+
+def mean_square_error(original: Pixels, image: Pixels) -> float:
+    """Of the grey levels, 0 to 255, of two images."""
+    return float(np.square(original.astype(np.float64) - image).mean())
+
+
+def psnr(error: float) -> float | None:
+    """In dB (peak 255), from a mean square error; None where there is none."""
+    return None if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def encode(engine: Engine, image: Pixels) -> Encoding:

@@ -41,7 +41,7 @@ def install_encode(app: FastAPI, service: Service) -> None:
         else:
             wanted = await read_body(request, service.settings.max_upload_bytes)
         encoding = await service.run(make_call(request, cost=2), make_encoding, model, wanted)
-        latents = service.store.put(model.bundle.digest, encoding.latents)
+        latents = service.store.put(model.bundle.digest, encoding.latents, encoding.image)
         headers = {"Cache-Control": "no-store", "Vary": "Accept", "X-Model-Digest": model.bundle.digest}
         if media_type == NPZ:
             return Response(arrays(model, latents, encoding), headers=headers, media_type=NPZ)

@@ -29,16 +29,26 @@ def uniforms_per_pixel(likelihood: Likelihood, channels: int) -> int:
 
 def mean_image(parameters: NDArray[np.float32], likelihood: Likelihood, channels: int) -> Pixels:
     """E[x|z], rounded to the nearest of 256 grey levels. [B, P, H, W] -> [B, H, W, C]."""
+    return _bytes(_expected(parameters, likelihood, channels))
+
+
+def mean_values(parameters: NDArray[np.float32], likelihood: Likelihood, channels: int) -> Floats:
+    """The same before it is rounded, in grey levels from 0 to 255: what is too small to show can still be measured."""
+    return _expected(parameters, likelihood, channels).transpose(0, 2, 3, 1)
+
+
+def _expected(parameters: NDArray[np.float32], likelihood: Likelihood, channels: int) -> Floats:
+    """E[x|z] from 0 to 255, [B, C, H, W]."""
     raw = parameters.astype(np.float64)
     if likelihood.kind == "bernoulli":
-        return _bytes(_sigmoid(raw) * 255.0)
+        return _sigmoid(raw) * 255.0
     if likelihood.kind == "normal":
-        return _bytes((np.clip(gaussian(raw)[0], -1.0, 1.0) + 1.0) * 127.5)
+        return (np.clip(gaussian(raw)[0], -1.0, 1.0) + 1.0) * 127.5
     logits, means, _, coefficients = mixture(raw, likelihood, channels)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     expected = (weights[:, None] * _condition(means, coefficients)).sum(axis=2)
-    return _bytes((expected + 1.0) * 127.5)
+    return (expected + 1.0) * 127.5
 
 
 def sample_image(

@@ -6,54 +6,35 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from server.answers import JSON, NPZ, PNG, EncodeAnswer, SampleAnswer
 from server.auth import ALWAYS_OPEN
 from server.call import MAX_DEADLINE_MS, MAX_KEY
 from server.images import FORMATS
+from server.inspect_answers import (
+    GalleryAnswer,
+    LadderAnswer,
+    ProgressiveAnswer,
+    RateMapsAnswer,
+    SensitivityAnswer,
+)
+from server.inspect_request import Inspect
+from server.job_request import JobRequest
+from server.openapi_examples import DRAWING, EXAMPLES, INSPECTIONS, JOBS
 from server.problems import KINDS, MEDIA_TYPE, ProblemDocument
 from server.recipe import Recipe
 from server.settings import Settings
 
-# A stroke on 8x8 pixels, as PNG.
-DRAWING = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEUlEQVR4nGNgQAInTpDDAAMAUdcJYec8jO0AAAAASUVORK5CYII="
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "Four images, a little cooler": {"source": {"seed": 1234}, "n": 4, "temperature": 0.8},
-    "Roll level 3 again": {"source": {"seed": 1234}, "levels": {"3": {"draw": 1}}},
-    "Cool from top to bottom": {
-        "source": {"seed": 1234},
-        "temperature": {"schedule": "linear", "from": 1.0, "to": 0.4},
+INSPECT_ANSWERS = (LadderAnswer, RateMapsAnswer, ProgressiveAnswer, SensitivityAnswer, GalleryAnswer)
+SCHEMAS: dict[str, TypeAdapter[Any]] = {
+    **{
+        model.__name__: TypeAdapter(model)
+        for model in (Recipe, SampleAnswer, EncodeAnswer, ProblemDocument, *INSPECT_ANSWERS)
     },
-    "The coarse levels of another image": {
-        "source": {"seed": 1234},
-        "edits": [{"op": "swap", "levels": "1x1", "source": {"seed": 99}, "space": "noise"}],
-    },
-    "One corner of level 1 drawn again, a little cooler": {
-        "source": {"seed": 1234},
-        "edits": [
-            {
-                "op": "resample",
-                "levels": [1],
-                "draw": 1,
-                "temperature": 0.7,
-                "mask": {"resolution": 4, "rows": ["1100", "1100", "0000", "0000"]},
-            }
-        ],
-    },
-    "Half the way to another image": {
-        "source": {"seed": 1234},
-        "edits": [{"op": "interpolate", "levels": "1x1..4x4", "source": {"seed": 99}, "alpha": 0.5, "space": "noise"}],
-    },
-    "A drawing of one's own, its fine levels drawn anew": {
-        "source": {"image": DRAWING, "seed": 7},
-        "edits": [{"op": "keep", "levels": "1x1..4x4"}],
-    },
-    "A test image, its coarse levels kept": {
-        "source": {"example": 0, "seed": 7},
-        "n": 4,
-        "edits": [{"op": "keep", "levels": "1x1..4x4"}],
-    },
+    "Inspect": TypeAdapter(Inspect),
+    "JobRequest": TypeAdapter(JobRequest),
 }
 
 
@@ -102,8 +83,7 @@ def describe_sample(body: bool) -> dict[str, Any]:
         "openapi_extra": {"parameters": CALL_HEADERS},
     }
     if body:
-        examples = {name: {"value": recipe} for name, recipe in EXAMPLES.items()}
-        recipe_body = {"required": True, "content": {JSON: {**_ref("Recipe"), "examples": examples}}}
+        recipe_body = {"required": True, "content": {JSON: {**_ref("Recipe"), "examples": _named(EXAMPLES)}}}
         description["openapi_extra"]["requestBody"] = recipe_body
         description["responses"] |= problems(*WORK_PROBLEMS, 413, 415)
         description["responses"][200]["links"] = {"permalink": _link("sample_permalink", r="$response.body#/token")}
@@ -144,6 +124,29 @@ def describe_encode() -> dict[str, Any]:
     }
 
 
+def describe_inspect() -> dict[str, Any]:
+    """The description of POST /inspect."""
+    body = {"required": True, "content": {JSON: {**_ref("Inspect"), "examples": _named(INSPECTIONS)}}}
+    answers = {"schema": {"oneOf": [_ref(kind.__name__)["schema"] for kind in INSPECT_ANSWERS]}}
+    content = {JSON: answers, PNG: {}, NPZ: {}}
+    return {
+        "tags": ["inspect"],
+        "operation_id": "inspect_levels",
+        "summary": "What the levels of a model do",
+        "response_class": Response,
+        "responses": {
+            200: {"description": "A document, a picture or arrays, by Accept", "content": content},
+            **problems(*WORK_PROBLEMS, 413, 415),
+        },
+        "openapi_extra": {"requestBody": body, "parameters": CALL_HEADERS},
+    }
+
+
+def describe_jobs() -> dict[str, Any]:
+    """The description of the body of POST /v1/jobs."""
+    return {"requestBody": {"required": True, "content": {JSON: {**_ref("JobRequest"), "examples": _named(JOBS)}}}}
+
+
 def install_openapi(app: FastAPI, settings: Settings) -> None:
     """Make /openapi.json complete: add the schemas that only this module names, and what every route may answer.
 
@@ -154,10 +157,10 @@ def install_openapi(app: FastAPI, settings: Settings) -> None:
         if app.openapi_schema is None:
             document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
             schemas = document["components"]["schemas"]
-            for model in (Recipe, SampleAnswer, EncodeAnswer, ProblemDocument):
-                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            for name, adapter in SCHEMAS.items():
+                schema = adapter.json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= schema.pop("$defs", {})
-                schemas[model.__name__] = schema
+                schemas.setdefault(name, schema)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
             for path, operations in document["paths"].items():
@@ -199,6 +202,10 @@ def _link(operation: str, body: dict[str, Any] | None = None, **parameters: str)
         "parameters": {"model_id": "$request.path.model_id", **parameters},
     }
     return link | ({"requestBody": body} if body else {})
+
+
+def _named(examples: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {name: {"value": value} for name, value in examples.items()}
 
 
 def _ref(name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 import zlib
+from collections.abc import Iterable
 
 from server.recipe import MalformedError, Recipe
 
@@ -17,6 +18,11 @@ def canonical(recipe: Recipe) -> str:
     """JSON with sorted keys, no spaces, ASCII only: equal recipes give equal text."""
     document = recipe.model_dump(mode="json", by_alias=True)
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical_list(recipes: Iterable[Recipe]) -> str:
+    """Several recipes as one JSON list."""
+    return "[" + ",".join(canonical(recipe) for recipe in recipes) + "]"
 
 
 def recipe_id(recipe: Recipe) -> str:

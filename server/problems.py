@@ -30,6 +30,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "not-acceptable": (406, "None of the accepted media types can be made"),
     "slow": (408, "The request took too long to arrive"),
     "superseded": (409, "A newer request took the place of this one"),
+    "not-finished": (409, "The job has no result"),
+    "gone": (410, "The job is not remembered any more"),
     "too-large": (413, "The request body is too large"),
     "unsupported-media-type": (415, "The request body has the wrong media type"),
     "invalid-image": (422, "The image cannot be encoded"),

@@ -6,8 +6,9 @@ one model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -149,6 +150,18 @@ def pointer(location: Sequence[str | int]) -> str:
     parts = [str(part) for part in location]
     plain = [part for part in parts if not (part.startswith("<") and part.endswith(">"))]
     return "#" + "".join("/" + quote(part.replace("~", "~0").replace("/", "~1"), safe="~") for part in plain)
+
+
+@contextmanager
+def part_of(*location: str | int, instead_of: str = "") -> Iterator[None]:
+    """Faults of a recipe inside a larger document, pointed to from its top. The part of the recipe that stands there
+    by itself, `instead_of` the whole, is left out of the pointer."""
+    try:
+        yield
+    except RecipeError as error:
+        inner = "#/" + instead_of if instead_of else "#"
+        moved = [replace(f, pointer=pointer(location) + f.pointer.removeprefix(inner)) for f in error.faults]
+        raise RecipeError(moved) from None
 
 
 def fault(detail: str, *location: str | int) -> Fault:

@@ -41,33 +41,34 @@ def sample(
     `examples` are the bundle's test images [E, H, W, C], `stored` the latents [N] that the recipe names, by their id.
     Works through the images in batches that fit the engine, so that memory grows with n only by what is returned.
     """
-    known = _find_out(engine, examples, recipe, stored or {})
+    known = find_out(engine, examples, [recipe], stored or {})
     images = []
     arrays: dict[str, list[Floats]] = {name: [] for name in include}
     for rows in engine.batches(recipe.n):
-        work = compose(recipe, engine.manifest, known, rows, lambda before: _look(engine, before))
+        work = compose(recipe, engine.manifest, known, rows, lambda before: look(engine, before))
         decoded = engine.decode(work, ("likelihood", *include))
-        images.append(_images(engine, recipe, decoded["likelihood"], rows))
+        images.append(read_images(engine, recipe, decoded["likelihood"], rows))
         for name in include:
             arrays[name].append(decoded[name])
     return Sample(np.concatenate(images), {name: np.concatenate(parts) for name, parts in arrays.items()})
 
 
-def _look(engine: Engine, work: Pass) -> Seen:
+def look(engine: Engine, work: Pass) -> Seen:
+    """What a pass makes, for edits that start from it."""
     decoded = engine.decode(work, ("latents", "prior_mean", "prior_scale"))
     return Seen(decoded["latents"], decoded["prior_mean"], decoded["prior_scale"])
 
 
-def _find_out(engine: Engine, examples: Pixels, recipe: Resolved, stored: Mapping[str, Floats]) -> Known:
-    """Encode the images that a recipe uses, and run the other images that its edits refer to."""
-    pairs = references(recipe)
+def find_out(engine: Engine, examples: Pixels, recipes: Sequence[Resolved], stored: Mapping[str, Floats]) -> Known:
+    """Encode the images that recipes of one temperature use, and run the other images that their edits refer to."""
+    pairs = [*dict.fromkeys(pair for recipe in recipes for pair in references(recipe))]
     wanted = [image for image, _ in pairs if not isinstance(image, SeedSource)]
-    encoded = [*dict.fromkeys([*wanted, recipe.encoded] if recipe.encoded else wanted)]
+    encoded = [*dict.fromkeys([*wanted, *(recipe.encoded for recipe in recipes if recipe.encoded)])]
     latents = _encode(engine, examples, encoded, stored)
     noise: dict[Reference, Floats] = {}
     run = [image for image, space in pairs if (space == "noise") != isinstance(image, SeedSource)]
     for rows in engine.batches(len(run)):
-        seen = _look(engine, source_pass(recipe, engine.manifest, [run[row] for row in rows], Known(latents)))
+        seen = look(engine, source_pass(recipes[0], engine.manifest, [run[row] for row in rows], Known(latents)))
         residual = noise_of(seen.latents, seen.prior_mean, seen.prior_scale)
         for index, row in enumerate(rows):
             latents[run[row]], noise[run[row]] = seen.latents[index], residual[index]
@@ -97,7 +98,8 @@ def _encode(
     return latents
 
 
-def _images(engine: Engine, recipe: Resolved, likelihood: Floats, rows: range) -> Pixels:
+def read_images(engine: Engine, recipe: Resolved, likelihood: Floats, rows: range) -> Pixels:
+    """The images `rows` of a recipe [B, H, W, C], from the raw parameters of p(x|z)."""
     kind, shape = engine.manifest.likelihood, engine.manifest.image
     if recipe.output.image == "mean":
         return mean_image(likelihood, kind, shape.channels)

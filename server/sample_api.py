@@ -10,22 +10,9 @@ import onnxruntime
 from fastapi import FastAPI, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from server.answers import (
-    JSON,
-    MEDIA_TYPES,
-    NPZ,
-    PNG,
-    SampleAnswer,
-    Timing,
-    image_answers,
-    npz,
-    one_png,
-    recipe_fields,
-    sheet_answer,
-)
+from server.answers import JSON, MEDIA_TYPES, NPZ, PNG, npz, one_png, sample_answer
 from server.call import Call, make_call
 from server.models import Model
-from server.noise import RNG
 from server.openapi import describe_sample
 from server.permalink import from_token, recipe_id
 from server.recipe import parse
@@ -94,15 +81,5 @@ def make_answer(model: Model, recipe: Resolved, stored: Stored, media_type: str)
         return Timed(npz(model, recipe, made), decode_ms, 1e3 * (perf_counter() - started))
     if media_type == PNG:
         return Timed(one_png(model, recipe, made.images), decode_ms, 1e3 * (perf_counter() - started))
-    document = SampleAnswer(
-        model=model.id,
-        digest=model.bundle.digest,
-        **recipe_fields(recipe),
-        images=image_answers(model, recipe, made.images),
-        sheet=sheet_answer(model, recipe, made.images),
-        levels_computed=len(model.bundle.manifest.levels),
-        provider=model.engine.provider,
-        rng=RNG,
-        timing=Timing(decode_ms=decode_ms, total_ms=1e3 * (perf_counter() - started)),
-    )
+    document = sample_answer(model, recipe, made.images, decode_ms, 1e3 * (perf_counter() - started))
     return Timed(document.model_dump(mode="json"), decode_ms, document.timing.total_ms)

@@ -102,13 +102,18 @@ class Service:
         """
         return await self._dispatcher.run(call, work, model, arguments)
 
-    async def settle(self, call: Call, model: Model, recipe: Recipe) -> tuple[Resolved, Stored]:
-        """The recipe resolved, and the latents that it names, so that none is forgotten before it is needed."""
+    async def settle(
+        self, call: Call, model: Model, recipe: Recipe, max_images: int | None = None
+    ) -> tuple[Resolved, Stored]:
+        """The recipe resolved, and the latents that it names, so that none is forgotten before it is needed.
+
+        It may make `max_images`, or as many as the settings say.
+        """
         named = [source for source in sources(recipe) if isinstance(source, StoredLatents | OwnImage)]
         ids = {source.latents for source in named if isinstance(source, StoredLatents)}
         found = {id: self.store.get(model.bundle.digest, id) for id in ids}
         stored = {id: latents for id, latents in found.items() if latents is not None}
-        arguments = recipe, self.fresh_seed(), self.settings.max_images, frozenset(stored)
+        arguments = recipe, self.fresh_seed(), max_images or self.settings.max_images, frozenset(stored)
         files = sum(isinstance(source, OwnImage) for source in named)
         if not files:
             return make_resolved(model, *arguments), stored

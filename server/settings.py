@@ -49,6 +49,11 @@ class Settings(BaseSettings):
 
     # how large a request may be
     max_images: int = Field(default=64, ge=1, le=4096, description="images of one request")
+    max_inspect_images: int = Field(default=1024, ge=1, description="images decoded for one inspection")
+    max_job_images: int = Field(default=16384, ge=1, description="images decoded for one job")
+    max_jobs: int = Field(default=32, ge=1, description="jobs that wait or run before others get 429")
+    max_results: int = Field(default=256, ge=1, description="finished jobs that are remembered")
+    max_result_bytes: int = Field(default=256 << 20, ge=0, description="memory for the results of finished jobs")
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="size of a request body")
     max_upload_bytes: int = Field(default=8 << 20, ge=1024, description="size of an image file sent to be encoded")
     max_latents_bytes: int = Field(default=256 << 20, ge=0, description="memory for latents encoded before")

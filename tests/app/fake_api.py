@@ -90,6 +90,8 @@ class FakeApi:
                 problem = {"status": 400, "detail": "The token is not base64url of zlib-compressed JSON"}
                 return httpx.Response(400, json=problem)
             return httpx.Response(200, json=self.sample(parts[2], self.tokens[token]))
+        if parts[-1] == "inspect":
+            return httpx.Response(200, content=ladder_arrays(json.loads(request.content)))
         return httpx.Response(200, json=self.sample(parts[2], json.loads(request.content)))
 
     def sample(self, model: str, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +126,20 @@ class FakeApi:
             "provider": "cpu",
             "timing": {"decode_ms": 7.2, "total_ms": 9.0},
         }
+
+
+def ladder_arrays(question: dict[str, Any]) -> bytes:
+    """The npz of a ladder whose rows move less and less ink."""
+    assert question["kind"] == "ladder_grid"
+    count = len(question["rows"])
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        ink_moved=0.5 / (1 + np.arange(count)),
+        mean_change=10.0 / (1 + np.arange(count)),
+        deviation=np.full((count, SIZE, SIZE), 20.0, np.float32),
+    )
+    return buffer.getvalue()
 
 
 def png(key: bytes) -> bytes:

@@ -83,15 +83,21 @@ def test_strips_and_effects_come_in_few_requests(person: Person) -> None:
     person.wants().waits()
     assert set(person.regions) == {"strips", "head", "effect", "foot"}
     assert "Only level 0 drawn again" in person.regions["strips"]
-    # draw 0 of the second strip and the plain image are draw 0 of the first; a group of one level is that level
-    image, alone, below, levels, groups = 1, 8, 7, 4, 1
-    assert len(person.api.recipes) == image + alone + below + levels + groups
+    # draw 0 of the second strip is draw 0 of the first
+    image, alone, below, effects = 1, 8, 7, 1
+    assert len(person.api.recipes) == image + alone + below + effects
+    asked = person.api.recipes[-1]
+    assert asked["rows"] == [[0], [1], [2], [3], [0], [1, 2], [3]]
+    assert (asked["below"], asked["show"]) == ("noise", 0)
 
 
 def test_what_was_measured_is_there_at_once_when_another_level_is_selected(person: Person) -> None:
     person.wants().waits().wants({"do": "level", "level": 3})
     assert "Level 3" in person.regions["head"]
     assert "Ink moved</dt><dd>–" not in person.regions["head"]
+    person.api.requests.clear()
+    person.waits()
+    assert [recipe for recipe in person.api.recipes if recipe.get("kind")] == [], "it is not measured again"
 
 
 def test_a_large_model_measures_one_level_unless_asked() -> None:
@@ -100,6 +106,12 @@ def test_a_large_model_measures_one_level_unless_asked() -> None:
     person.wants({"do": "measure"}).waits()
     assert "Where each level acts" in person.regions["effect"]
     assert "Measure all" not in person.regions["effect"]
+
+
+def test_many_levels_are_measured_in_several_requests() -> None:
+    person = Person(FakeApi(card_document((1,) * 70))).opens().wants({"do": "measure"}).waits()
+    assert [len(recipe["rows"]) for recipe in person.api.recipes if recipe.get("kind")] == [32, 32, 7]
+    assert "Where each level acts" in person.regions["effect"]
 
 
 def test_the_mix_screen_shows_both_images_both_spaces_and_the_matrix(person: Person) -> None:

@@ -7,44 +7,24 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from app.measure import Pixels, decode, distance, effect, grey_levels, heat_map, ink_moved, png_url, scale_of
+from app.measure import Effect, Pixels, decode, distance, effects, heat_map, png_url, scale_of
 
 
 def image(*values: float) -> Pixels:
     return np.array(values, dtype=np.float64).reshape(1, -1, 1)
 
 
-def test_ink_that_stays_has_not_moved_and_ink_that_leaves_has() -> None:
-    assert ink_moved(image(1, 0), image(1, 0)) == 0
-    assert ink_moved(image(1, 0), image(0, 1)) == 1
-    assert ink_moved(image(1, 1, 0), image(0, 1, 1)) == pytest.approx(2 / 3)
-    assert ink_moved(image(0, 0), image(0, 0)) == 0
-
-
-PIXELS = st.lists(st.floats(0, 1), min_size=4, max_size=4).map(lambda values: image(*values))
-
-
-@given(PIXELS, PIXELS)
-def test_moved_ink_is_a_share_and_has_no_direction(one: Pixels, other: Pixels) -> None:
-    assert 0 <= ink_moved(one, other) <= 1
-    assert ink_moved(one, other) == pytest.approx(ink_moved(other, one))
-
-
-def test_colour_is_measured_in_grey_levels() -> None:
-    assert grey_levels(image(0, 0), image(1, 0)) == pytest.approx(127.5)
-    colours = np.zeros((2, 2, 3))
-    assert effect(colours, [colours + 0.2]).moved == pytest.approx(51)
-
-
-def test_an_effect_is_the_mean_over_draws_and_its_map_their_deviation() -> None:
-    measured = effect(image(1, 0), [image(1, 0), image(0, 1)])
-    assert measured.moved == pytest.approx(0.5)
-    assert measured.deviation.tolist() == [[0.5, 0.5]]
-    assert measured.draws == 2
+def test_an_effect_is_a_share_of_ink_or_in_colour_grey_levels() -> None:
+    arrays = {
+        "ink_moved": np.array([0.25, np.nan]),
+        "mean_change": np.array([7.0, 9.0]),
+        "deviation": np.array([[[51.0]], [[255.0]]], np.float32),
+    }
+    grey, colour = effects(arrays, 16)
+    assert (grey.moved, colour.moved, grey.draws) == (0.25, 9.0, 16)
+    assert [effect.deviation.tolist() for effect in (grey, colour)] == [[[pytest.approx(0.2)]], [[1.0]]]
 
 
 def test_distance_is_the_root_mean_square() -> None:
@@ -53,8 +33,8 @@ def test_distance_is_the_root_mean_square() -> None:
 
 def test_the_scale_ends_at_the_next_twentieth_and_is_never_empty() -> None:
     assert scale_of([]) == 0.05
-    assert scale_of([effect(image(0, 0), [image(0.0, 1), image(0.0, 0.4)])]) == pytest.approx(0.3)
-    assert scale_of([effect(image(0, 0), [image(0.0, 1), image(0.0, 0.39)])]) == pytest.approx(0.35)
+    assert scale_of([Effect(0.5, np.array([[0.1, 0.3]]), 16)]) == pytest.approx(0.3)
+    assert scale_of([Effect(0.5, np.array([[0.1, 0.301]]), 16)]) == pytest.approx(0.35)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "P", "LA", "1"])

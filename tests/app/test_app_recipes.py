@@ -106,16 +106,18 @@ def test_seeds_that_do_not_follow_each_other_stay_a_list(recipe: Recipe) -> None
     assert [recipes.seed(restored, i) for i in range(3)] == [5, 9, 2]
 
 
-def test_levels_drawn_again_in_one_request(recipe: Recipe) -> None:
+def test_levels_drawn_again_are_one_question(recipe: Recipe) -> None:
     one = recipes.single(recipe, 1)
-    asked = recipes.drawn_again(recipes.with_output(one, "sample"), [1, 2], 8)
-    own = recipes.seed(one)
-    assert asked["n"] == 8
-    assert asked["source"] == {"seeds": [own] * 8}  # the same image eight times ...
-    borrowed = asked["edits"][-1]
-    assert (borrowed["levels"], borrowed["space"]) == ([1, 2], "noise")  # ... with other noise at these levels
-    assert len({own, *borrowed["source"]["seeds"]}) == 9
-    assert asked["output"]["image"] == "mean"
+    asked = recipes.drawn_again(CARD, recipes.with_output(one, "sample"), [(1, 2), (3,)], 8)
+    assert asked["recipe"] == recipes.with_output(one, "mean")
+    assert (asked["rows"], asked["draws"], asked["show"], asked["below"]) == ([[1, 2], [3]], 8, 0, "noise")
+
+
+def test_a_test_image_of_bits_has_no_noise_to_keep(recipe: Recipe) -> None:
+    discrete, encoded = make_card(prior="bernoulli"), {**recipe, "source": {"example": 0}}
+    assert recipes.drawn_again(discrete, encoded, [(0,)], 8)["below"] == "mean"
+    assert recipes.drawn_again(discrete, recipe, [(0,)], 8)["below"] == "noise"
+    assert recipes.drawn_again(CARD, encoded, [(0,)], 8)["below"] == "noise"
 
 
 def test_levels_below_leave_out_the_locked() -> None:

@@ -16,6 +16,7 @@ NEVER = {
     "training": {"fastapi", "uvicorn", "gradio", "plotly"},
     "server": {"torch", "onnxscript", "gradio", "plotly", "onnxruntime", "onnxruntime-gpu"},
     "app": {"torch", "fastapi", "onnxruntime", "onnxruntime-gpu"},
+    "video": {"torch", "gradio", "onnxruntime", "onnxruntime-gpu"},
     "cpu": {"onnxruntime-gpu"},
     "gpu": {"onnxruntime"},
     "ray": {"torch", "fastapi", "gradio", "onnxruntime", "onnxruntime-gpu"},

@@ -36,7 +36,7 @@ MAY_NOT_BRING_ALONG = {
 EXTRAS = {
     "training": ["training", "cpu"],
     "model_zoo": ["hub"],
-    "server": ["server", "cpu", "otel", "ray"],
+    "server": ["server", "video", "cpu", "otel", "ray"],
     "app": ["app"],
 }
 MODULES_OF = {  # where a distribution and its modules have different names

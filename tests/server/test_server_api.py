@@ -19,7 +19,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from server.api import create_app
-from server.openapi import EXAMPLES
+from server.openapi_examples import EXAMPLES
 from server.settings import Settings
 
 MODEL = "/v1/models/vdvae-toy"
@@ -397,3 +397,6 @@ def test_the_documentation_page_needs_nothing_from_outside(client: TestClient) -
     assert "//" not in page.replace("http://testserver", "")
     assert "curl http://testserver/v1/models/vdvae-toy/sample" in page
     assert "Roll level 3 again" in page
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert path in page
+    assert "&quot;model&quot;: &quot;vdvae-toy&quot;" in page, "jobs name the model that is shown"

@@ -18,7 +18,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from server.api import create_app
-from server.openapi import DRAWING
+from server.openapi_examples import DRAWING
 from server.settings import Settings
 
 ENCODE, SAMPLE = "/v1/models/vdvae-toy/encode", "/v1/models/vdvae-toy/sample"

@@ -47,3 +47,16 @@ def test_changing_the_array_afterwards_changes_nothing() -> None:
     assert found is not None
     assert found[0] == 1
     assert not found.flags.writeable
+
+
+def test_the_image_that_was_encoded_is_remembered_with_its_latents() -> None:
+    store = LatentsStore(1_000)
+    image = np.full((10, 10, 1), 7, np.uint8)  # 100 bytes
+    id = store.put("m", some(1), image)
+    assert store.image("m", id) is image
+    assert store.put("m", some(1)) == id
+    assert store.image("m", id) is image, "putting the latents alone does not lose it"
+    assert store.image("m", store.put("m", some(2))) is None
+    assert store.image("m", "0" * 64) is None
+    store.put("m", some(3))  # 500 + 400 + 400 bytes: the first goes
+    assert store.image("m", id) is None
