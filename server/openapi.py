@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from server.answers import JSON, NPZ, PNG, EncodeAnswer, SampleAnswer
 from server.auth import ALWAYS_OPEN
-from server.call import MAX_DEADLINE_MS, MAX_KEY
+from server.call import DEADLINE, MAX_KEY
 from server.images import FORMATS
 from server.inspect_answers import (
     GalleryAnswer,
@@ -44,7 +44,7 @@ CALL_HEADERS: list[dict[str, Any]] = [
         "name": "X-Deadline-Ms",
         "in": "header",
         "description": "Answer within so many milliseconds, or 504",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
+        "schema": {"type": "string", "pattern": f"^{DEADLINE}$"},
     },
     {
         "name": "X-Supersede-Key",
