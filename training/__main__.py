@@ -22,11 +22,13 @@ from training.new_recipe import new_recipe
 from training.publish import export_run, import_published
 from training.recalibrate import CalibrationError
 from training.recipe import RecipeError, load_recipe, shipped_recipes
+from training.report import ReportError, report_run
 from training.run import train
 from training.trainer import DivergenceError
 
 EXPECTED_ERRORS = (
     RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, CalibrationError, ExportError, BundleError,
+    ReportError,
 )  # fmt: skip
 BUNDLES = Path("model_zoo/bundles")
 
@@ -66,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, help="the recipe to write (default: NAME.yaml)")
     add_device(command)
     command.set_defaults(run_command=new_recipe)
+
+    command = commands.add_parser("report", help="one HTML page about a run: curves, rate by level, pictures")
+    command.add_argument("run", type=Path, help="folder of the run, which may still go on")
+    command.add_argument("--out", type=Path, help="the page to write (default: RUN/report.html)")
+    command.set_defaults(run_command=report_run, threads=None)
 
     command = commands.add_parser("evaluate", help="ELBO, importance-weighted bound and rate by level of a checkpoint")
     command.add_argument("checkpoint", type=Path, nargs="?", help="a run's folder, or its checkpoint.pt")

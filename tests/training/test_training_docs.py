@@ -25,7 +25,7 @@ def test_commands_are_understood(command: str) -> None:
 
 def test_every_command_is_shown() -> None:
     assert {command.split()[0] for command in COMMANDS} == {
-        "new-recipe", "train", "evaluate", "estimate", "export", "import",
+        "new-recipe", "train", "report", "evaluate", "estimate", "export", "import",
     }  # fmt: skip
 
 
