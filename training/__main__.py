@@ -1,4 +1,4 @@
-"""`python -m training train|evaluate|export|import|estimate`: from a recipe to a bundle, on the command line."""
+"""`python -m training COMMAND`: from images to a recipe, a trained model and a bundle, on the command line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from training.figures import evaluate_run
 from training.importers import openai_vdvae
 from training.importers.download import OPENAI_VDVAE
 from training.importers.weights import WeightsError
+from training.new_recipe import new_recipe
 from training.publish import export_run, import_published
 from training.recalibrate import CalibrationError
 from training.recipe import RecipeError, load_recipe, shipped_recipes
+from training.report import ReportError, report_run
 from training.run import train
 from training.trainer import DivergenceError
 
 EXPECTED_ERRORS = (
-    RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, CalibrationError, ExportError, BundleError
+    RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, CalibrationError, ExportError, BundleError,
+    ReportError,
 )  # fmt: skip
 BUNDLES = Path("model_zoo/bundles")
 
@@ -57,6 +60,19 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("estimate", help="parameters, FLOPs and memory of a recipe, before it is trained")
     add_recipe(command)
     command.set_defaults(run_command=estimate_command, threads=None)
+
+    command = commands.add_parser("new-recipe", help="a recipe for a folder of pictures, made for this machine")
+    command.add_argument("--data", type=Path, required=True, help="the folder of pictures")
+    command.add_argument("--name", help="of the recipe, its run and its bundle (default: that of the folder)")
+    command.add_argument("--minutes", type=minutes, default=45.0, help="how long training may take (default: 45)")
+    command.add_argument("--out", type=Path, help="the recipe to write (default: NAME.yaml)")
+    add_device(command)
+    command.set_defaults(run_command=new_recipe)
+
+    command = commands.add_parser("report", help="one HTML page about a run: curves, rate by level, pictures")
+    command.add_argument("run", type=Path, help="folder of the run, which may still go on")
+    command.add_argument("--out", type=Path, help="the page to write (default: RUN/report.html)")
+    command.set_defaults(run_command=report_run, threads=None)
 
     command = commands.add_parser("evaluate", help="ELBO, importance-weighted bound and rate by level of a checkpoint")
     command.add_argument("checkpoint", type=Path, nargs="?", help="a run's folder, or its checkpoint.pt")
@@ -125,6 +141,10 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
 
 def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets (default: data)")
+    add_device(command)
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1")
     command.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
 
@@ -133,6 +153,13 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{value:g} is no length of time: give minutes above 0")
     return value
 
 

@@ -20,3 +20,12 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
     return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a program may still take on `device`: of the GPU, or of the machine as Linux reckons it."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    info = Path("/proc/meminfo")
+    found = [line for line in info.read_text().splitlines() if line.startswith("MemAvailable")] if info.exists() else []
+    return int(found[0].split()[1]) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

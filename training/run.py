@@ -3,16 +3,22 @@
 RUN/checkpoint.pt    replaced atomically
 RUN/log.jsonl        one line every `log_every` steps; resuming drops the lines after the checkpoint
 RUN/pictures/        contact sheets
+
+A disk that takes nothing more stops no run: what could not be written is said in one line, and tried again when the
+next of its kind is due. Only the last checkpoint must be written: without it the run ends in an error.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +26,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training.checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
+from training.checkpoint import CHECKPOINT_NAME, SaveError, load_checkpoint, save_checkpoint
 from training.data.load import load
 from training.hardware import describe_hardware
 from training.models.families import build
@@ -67,16 +73,30 @@ def train(
             report = trainer.step()
             bar.update()
             log.add(report, clock())
+            if not report.finite:
+                bar.write(f"step {step + 1}: the loss or its gradient is not finite; no update was made")
             if (step + 1) % schedule.log_every == 0:
-                bar.set_postfix(log.write(schedule.batch_size))
+                bar.set_postfix(log.shown(schedule.batch_size))
+                attempt(bar.write, lambda: log.write(schedule.batch_size))
             if (step + 1) % schedule.save_every == 0:
-                save()
+                attempt(bar.write, save)
             if (step + 1) % schedule.picture_every == 0:
-                draw(trainer, shown, run / "pictures" / f"step-{step + 1:07d}.png")
+                picture = run / "pictures" / f"step-{step + 1:07d}.png"
+                attempt(bar.write, partial(draw, trainer, shown, picture))
             if stop.asked:
                 bar.write(f"stopped after step {step + 1}; continue with --resume")
                 break
         save()
+
+
+def attempt(say: Callable[[str], object], write: Callable[[], object]) -> None:
+    """Write something that the run can do without; what a full disk refuses is said, not raised."""
+    try:
+        write()
+    except SaveError as error:
+        say(f"{error}; the run goes on")
+    except OSError as error:
+        say(f"{error.filename or 'a file of the run'} was not written ({error.strerror}); the run goes on")
 
 
 def draw(trainer: Trainer, images: torch.Tensor, path: Path) -> None:
@@ -87,55 +107,73 @@ def draw(trainer: Trainer, images: torch.Tensor, path: Path) -> None:
 
 
 class RunLog:
-    """Means since the last line, as JSON lines. A line never holds a figure that is not finite: those are null."""
+    """Means since the last line, as JSON lines.
+
+    A step that was not finite counts as skipped and is in no mean; a figure that has no finite value at all is null.
+    """
 
     def __init__(self, path: Path, step: int, dims: int) -> None:
         self.path, self.dims = path, dims
         self.reports: list[Report] = []
         self.since: float | None = None
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        path.touch()
+        kept = takewhile(lambda line: json.loads(line)["step"] <= step, _lines(path))
+        os.truncate(path, sum(map(len, kept)))  # lines are in order, so nothing has to be written again
 
     def add(self, report: Report, now: float) -> None:
         self.since = now if self.since is None else self.since  # the first step (compilation) is not timed
         self.reports.append(report)
         self.now = now
 
-    def write(self, batch_size: int) -> dict[str, str]:
-        """Append the line of the steps added since the last one; returns what a progress bar shows."""
-        reports, seconds = self.reports, self.now - (self.since or self.now)
-        count = len(reports)
-        nats = sum(r.nats for r in reports) / count
-        rates = [sum(level) / count for level in zip(*(r.rates for r in reports), strict=True)]
-        values: dict[str, Any] = {
-            "step": reports[-1].step + 1,
-            "nats_per_image": nats,
-            "rate": sum(rates),
-            "distortion": sum(r.distortion for r in reports) / count,
-            "bits_per_dim": nats / self.dims / math.log(2),
-            "rate_by_level": rates,
-            "gradient_norm": max(r.gradient_norm for r in reports),
-            "learning_rate": reports[-1].learning_rate,
-            "skipped": sum(r.skipped for r in reports),
-            "images_per_s": count * batch_size / seconds if seconds > 0 else None,
-        }
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(values)) + "\n")
+    def write(self, batch_size: int) -> None:
+        """Append the line of the steps added since the last one.
+
+        Raises OSError if the disk does not take it; the file is then as it was, and the next line covers these steps.
+        """
+        values = self._values(batch_size)
+        size = self.path.stat().st_size
+        try:
+            with self.path.open("ab") as file:
+                file.write((json.dumps(_finite(values)) + "\n").encode())
+        except OSError as error:
+            os.truncate(self.path, size)
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         self.reports, self.since = [], self.now
-        shown = {"nats": nats, "rate": values["rate"], "distortion": values["distortion"]}
+
+    def shown(self, batch_size: int) -> dict[str, str]:
+        """What a progress bar shows of the line to be written."""
+        values = self._values(batch_size)
         speed = values["images_per_s"]
-        return {key: f"{value:.2f}" for key, value in shown.items()} | {
+        return {
+            "nats": f"{values['nats_per_image']:.2f}",
+            "rate": f"{values['rate']:.2f}",
+            "distortion": f"{values['distortion']:.2f}",
             "bits/dim": f"{values['bits_per_dim']:.4f}",
             "images/s": "-" if speed is None else f"{speed:.0f}",
         }
 
+    def _values(self, batch_size: int) -> dict[str, Any]:
+        seconds = 0.0 if self.since is None else self.now - self.since
+        used = [report for report in self.reports if report.finite] or self.reports
+        nats = sum(r.nats for r in used) / len(used)
+        rates = [sum(level) / len(used) for level in zip(*(r.rates for r in used), strict=True)]
+        return {
+            "step": self.reports[-1].step + 1,
+            "nats_per_image": nats,
+            "rate": sum(rates),
+            "distortion": sum(r.distortion for r in used) / len(used),
+            "bits_per_dim": nats / self.dims / math.log(2),
+            "rate_by_level": rates,
+            "gradient_norm": max(r.gradient_norm for r in used),
+            "learning_rate": self.reports[-1].learning_rate,
+            "skipped": sum(r.skipped for r in self.reports),
+            "images_per_s": len(self.reports) * batch_size / seconds if seconds > 0 else None,
+        }
 
-def _lines(path: Path) -> Iterator[str]:
+
+def _lines(path: Path) -> Iterator[bytes]:
     """Whole lines only: a run that was killed may have left half a line."""
-    if path.exists():
-        yield from (
-            line[:-1] for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"
-        )
+    yield from takewhile(lambda line: line.endswith(b"\n"), path.read_bytes().splitlines(keepends=True))
 
 
 def _finite(value: Any) -> Any:

@@ -48,6 +48,10 @@ class Report:
     def rate(self) -> float:
         return sum(self.rates)
 
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.nats) and math.isfinite(self.gradient_norm)
+
 
 class Trainer:
     """Trains the model of a recipe on `images`, uint8 [n, H, W, C]."""
@@ -64,6 +68,7 @@ class Trainer:
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.penalty = NormPenalty(self.model) if recipe.objective.norm_penalty else None
         self.optimiser = make_optimiser(recipe, self.model)
+        self.statistics = Statistics(self.model, self.penalty)
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         data = recipe.data
         self.batches = Batches(images, recipe.schedule.batch_size, recipe.seed, data.flips, data.binarise)
@@ -86,6 +91,7 @@ class Trainer:
         if recipe.schedule.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         noise = standard_noise(self.model.shapes, len(image), self.generator)
+        self.statistics.remember()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.schedule.precision == "bfloat16"):
             loss, terms = self.objective(image, noise, kl_weight(step, recipe.schedule))
             if self.penalty is not None:
@@ -101,6 +107,8 @@ class Trainer:
                 group["lr"] = rate
             self.optimiser.step()
             self._average()
+        else:
+            self.statistics.restore()
         self.skips_in_a_row = self.skips_in_a_row + 1 if skipped else 0
         self.broken_in_a_row = 0 if math.isfinite(norm) and math.isfinite(loss_value) else self.broken_in_a_row + 1
         if self.broken_in_a_row >= MAX_BROKEN_STEPS:
@@ -155,6 +163,27 @@ class Trainer:
         self.updates = state["updates"]
         self.skips_in_a_row = state["skips_in_a_row"]
         self.broken_in_a_row = state["broken_in_a_row"]
+
+
+class Statistics:
+    """What a forward pass changes besides the loss: running statistics of batch norm, vectors of power iterations.
+
+    A skipped step leaves no trace in them either, or one poisoned batch would be in the checkpoint for good.
+    """
+
+    def __init__(self, *modules: nn.Module | None) -> None:
+        self.now = [buffer for module in modules if module is not None for buffer in module.buffers()]
+        self.before = [buffer.clone() for buffer in self.now]
+
+    @torch.no_grad()
+    def remember(self) -> None:
+        if self.now:
+            torch._foreach_copy_(self.before, self.now)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        if self.now:
+            torch._foreach_copy_(self.now, self.before)
 
 
 def make_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -56,6 +56,7 @@ def settings(zoo: Path) -> Settings:
         threads=1,
         workers=1,
         max_waiting=64,
+        max_queue_seconds=60,  # while a replica is missed, calls take longer, and that is not what is refused here
         poll_zoo_s=0.1,
         backend="ray",
         ray_min_replicas=REPLICAS,
@@ -84,10 +85,7 @@ def backend(settings: Settings) -> Iterator[RayBackend]:
 @pytest.fixture(scope="module")
 def remote(zoo: Path, settings: Settings, backend: RayBackend) -> Iterator[TestClient]:
     """A server whose images are made on the replicas."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.service.open_backend", lambda settings: backend)
-        app = create_app(zoo, settings)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(create_app(zoo, settings, backend=backend), raise_server_exceptions=False) as client:
         yield client
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from training.checkpoint import CheckpointError, SaveError, load_checkpoint, save_checkpoint
 
 
 def state(value: float = 1.0) -> dict[str, Any]:
@@ -47,9 +47,26 @@ def test_a_crash_while_writing_leaves_the_old_file(checkpoint: Path, monkeypatch
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", write_half)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(SaveError, match="disk full"):
         save_checkpoint(checkpoint, state(2.0))
     assert torch.equal(load_checkpoint(checkpoint)["model"]["weight"], torch.ones(3))
+    assert list(checkpoint.parent.iterdir()) == [checkpoint], "half a file would fill the disk for good"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, the full disk of Linux")
+@pytest.mark.parametrize("first", [True, False])
+def test_a_full_disk_is_one_clear_line_and_leaves_the_old_file(tmp_path: Path, first: bool) -> None:
+    path = tmp_path / "checkpoint.pt"
+    if not first:
+        save_checkpoint(path, state())
+    path.with_suffix(".tmp").symlink_to("/dev/full")
+    kept = "does not exist yet" if first else "keeps the one before"
+    with pytest.raises(SaveError) as caught:
+        save_checkpoint(path, state(2.0))
+    assert str(caught.value) == f"the state of step 7 was not saved (No space left on device): {path} {kept}"
+    assert path.exists() is not first
+    save_checkpoint(path, state(2.0))
+    assert torch.equal(load_checkpoint(path)["model"]["weight"], torch.full((3,), 2.0)), "and the next one succeeds"
 
 
 def test_nothing_but_the_checkpoint_is_left_behind(checkpoint: Path) -> None:

@@ -120,5 +120,5 @@ def test_folder_without_pictures_or_none_at_all(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No folder .*absent"):
         folder.read(tmp_path / "absent", 8, 3)
     (tmp_path / "notes.txt").write_text("not a picture")
-    with pytest.raises(DataError, match="holds no picture that can be read: skipped 1 files"):
+    with pytest.raises(DataError, match="holds no picture that can be read: skipped 1 file"):
         folder.read(tmp_path, 8, 3)

@@ -1,6 +1,8 @@
 """A run on disk: killed, stopped, continued, refused. The real command in real processes."""
 
+import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,11 +16,13 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 from tiny_recipe import tiny_values, write_idx
+from torch import Tensor
 
 from training.__main__ import main
 from training.checkpoint import load_checkpoint
-from training.run import RunLog, StopSignals
-from training.trainer import Report
+from training.objective import Bound
+from training.run import RunLog, StopSignals, attempt
+from training.trainer import Report, Trainer
 
 STEPS = 80
 PATIENCE = 240  # seconds; a busy machine is no failure
@@ -115,6 +119,55 @@ def test_killed_stopped_and_resumed_the_losses_are_the_same_to_the_last_bit(work
         assert all((disturbed[part][name] == tensor).all() for name, tensor in whole[part].items())
 
 
+def test_a_poisoned_batch_is_said_logged_and_survived(
+    work: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = Trainer._objective
+
+    def poisoned(self: Trainer, image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
+        return objective(self, image * (float("nan") if self.step_number == 5 else 1), noise, weight)
+
+    monkeypatch.setattr(Trainer, "_objective", poisoned)
+    options = ["--set", "schedule.steps=12", "--set", "schedule.log_every=4"]
+    assert main(work.arguments("poisoned", *options)) == 0
+    assert "step 6: the loss or its gradient is not finite; no update was made" in capsys.readouterr().out
+    log = work.log("poisoned")
+    assert [(line["step"], line["skipped"]) for line in log] == [(4, 0), (8, 1), (12, 0)]
+    assert all(math.isfinite(line["nats_per_image"]) for line in log), "the means are those of the other three steps"
+    state = load_checkpoint(work.folder / "poisoned")
+    assert all(tensor.isfinite().all() for part in ("model", "ema") for tensor in state[part].values())
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it_and_the_run_says_so(work: Workplace) -> None:
+    """The system lets this process write files shorter than a checkpoint only, as a disk with so much room would."""
+    first = ["--set", "schedule.steps=8"]
+    work.finish(work.start("full", *first))
+    checkpoint = work.folder / "full" / "checkpoint.pt"
+    before, room = checkpoint.read_bytes(), checkpoint.stat().st_size // 2
+    limit = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))"
+    command = f"{limit}; from training.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    options = ["--resume", "--set", "schedule.steps=20"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, *work.arguments("full", *options)],
+        cwd=Path(__file__).parents[2], env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True, capture_output=True,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    assert (
+        f"the state of step 16 was not saved (File too large): {checkpoint} keeps the one before; the run goes on"
+        in (done.stdout)
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: the state of step 20 was not saved (File too large): {checkpoint} keeps the one before"
+    )
+    assert "Traceback" not in done.stderr
+    assert checkpoint.read_bytes() == before
+    assert sorted(path.name for path in checkpoint.parent.iterdir()) == ["checkpoint.pt", "log.jsonl"]
+    assert [line["step"] for line in work.log("full")] == list(range(1, 21))
+    work.finish(work.start("full", *options))
+    assert figures(work.log("full")) == figures(work.log("whole"))[:20], "with room again it goes on from there"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_asks_to_stop_and_the_old_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
@@ -197,6 +250,44 @@ def test_a_line_is_the_mean_of_its_steps_in_both_units(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "log.jsonl").read_text())
     assert (line["step"], line["nats_per_image"], line["rate"], line["distortion"]) == (2, 3, 1, 2)
     assert line["bits_per_dim"] == pytest.approx(3 / 4 / np.log(2))
+
+
+def test_a_line_that_finds_no_room_is_no_half_line_and_the_next_one_covers_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, said = tmp_path / "log.jsonl", list[str]()
+    log = RunLog(path, 0, dims=4)
+    log.add(report(0), now=0.0)
+    log.write(batch_size=2)
+    before = path.read_bytes()
+    log.add(report(1), now=1.0)
+    real, soft_limit = path.open, len(before) + 20
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda self, mode: HalfWritten(real(mode), soft_limit))
+        attempt(said.append, lambda: log.write(batch_size=2))
+    assert said == [f"{path} was not written (No space left on device); the run goes on"]
+    assert path.read_bytes() == before
+    log.add(report(2), now=2.0)
+    log.write(batch_size=2)
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    assert (first["step"], second["step"], second["images_per_s"]) == (1, 3, 2.0)
+
+
+class HalfWritten:
+    """A file on a disk that is full after `size` bytes: what fits is written."""
+
+    def __init__(self, file: Any, size: int) -> None:
+        self.file, self.size = file, size
+
+    def __enter__(self) -> "HalfWritten":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, data: bytes) -> None:
+        self.file.write(data[: self.size - self.file.tell()])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_figures_that_are_not_finite_are_null_in_the_log(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The training step: it learns, it repeats itself, and it never keeps what is not finite."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tiny_families import FAMILIES
 from tiny_recipe import tiny_recipe, tiny_values
 from torch import Tensor
 
+from training.checkpoint import save_checkpoint
 from training.norms import NormPenalty
 from training.objective import Bound
 from training.recipe import Recipe, parse_recipe
@@ -113,6 +115,52 @@ def test_a_loss_that_is_not_finite_changes_nothing(images: NDArray[np.uint8], va
     assert not report.skipped
     assert math.isfinite(report.nats)
     assert all(tensor.isfinite().all() for tensor in trainer.model.state_dict().values())
+
+
+def poison(trainer: Trainer) -> None:
+    """From now on every image is NaN in every pixel: the whole forward pass sees it, statistics included."""
+    healthy = trainer.objective
+    trainer.objective = lambda image, noise, weight: healthy(image * math.nan, noise, weight)
+
+
+@pytest.mark.parametrize("family", ["vdvae", "nvae", "lvae-conv", "lvae-dense"])
+def test_a_poisoned_batch_leaves_no_trace_in_statistics_power_vectors_or_checkpoint(
+    family: str, images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    changes = {"model": FAMILIES[family], "objective": {"norm_penalty": 0.01}}
+    trainer = trainer_of(parse_recipe(tiny_values() | changes, "tiny"), images)
+    for _ in range(3):
+        trainer.step()
+    before = torch_copy({key: trainer.state()[key] for key in ("model", "ema", "optimiser", "penalty")})
+    healthy = trainer.objective
+    poison(trainer)
+    report = trainer.step()
+    assert report.skipped
+    assert not report.finite
+    after = trainer.state()
+    torch.testing.assert_close({key: after[key] for key in before}, before, rtol=0, atol=0)
+    save_checkpoint(tmp_path / "checkpoint.pt", after)
+    trainer.objective = healthy
+    assert all(trainer.step().finite for _ in range(3)), "and it goes on"
+
+
+def test_a_loss_that_spikes_is_skipped_and_its_statistics_forgotten(images: NDArray[np.uint8]) -> None:
+    values = tiny_values() | {"model": FAMILIES["nvae"]}
+    recipe = parse_recipe(values | {"optimiser": values["optimiser"] | {"skip_norm": 1e6}}, "tiny")
+    trainer = trainer_of(recipe, images)
+    for _ in range(3):
+        trainer.step()
+    before, healthy = weights_of(trainer), trainer.objective
+
+    def spike(image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
+        loss, terms = healthy(image + 1000, noise, weight)
+        return loss * 1e9, terms
+
+    trainer.objective = spike
+    report = trainer.step()
+    assert report.finite
+    assert report.skipped
+    assert all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
 
 
 def test_losses_that_stay_broken_end_the_training_with_advice(images: NDArray[np.uint8]) -> None:

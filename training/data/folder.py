@@ -17,6 +17,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from training.data.images import DataError, Images, ImageSet
 
 EAGER = 4 << 30  # bytes of decoded images
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+)  # what Pillow raises for what is no picture
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Pictures:
             file = self.files[index]
             try:
                 batch[k] = decode(file, self.size, self.channels)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            except UNREADABLE as error:
                 raise DataError(f"{file} cannot be decoded ({error}): remove or replace it.") from error
         return batch
 
@@ -53,13 +59,7 @@ def read(folder: Path, size: int, channels: int, eager: int = EAGER) -> ImageSet
     Files that are no pictures, or damaged, are left out and listed in `ImageSet.skipped`; hidden files are not looked
     at. Raises DataError if no picture is left.
     """
-    if not folder.is_dir():
-        raise DataError(f"No folder {folder}.")
-    candidates = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    candidates = candidate_files(folder)
     images: Images
     if len(candidates) * size * size * channels <= eager:
         images, files, skipped = _decode_all(candidates, size, channels)
@@ -72,6 +72,17 @@ def read(folder: Path, size: int, channels: int, eager: int = EAGER) -> ImageSet
     if not files:
         raise DataError(f"{folder} holds no picture that can be read{': ' + found.report if skipped else ''}.")
     return found
+
+
+def candidate_files(folder: Path) -> list[Path]:
+    """Every file in and below `folder` that is not hidden, in the order of their paths. Raises DataError."""
+    if not folder.is_dir():
+        raise DataError(f"No folder {folder}.")
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
 
 
 def decode(file: Path, size: int, channels: int) -> NDArray[np.uint8]:
@@ -104,8 +115,8 @@ def _decode_all(candidates: list[Path], size: int, channels: int) -> tuple[NDArr
         try:
             images[len(files)] = decode(path, size, channels)
             files.append(path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            skipped.append((path, _reason(error)))
+        except UNREADABLE as error:
+            skipped.append((path, reason(error)))
     return images[: len(files)], files, skipped
 
 
@@ -117,12 +128,12 @@ def _readable(candidates: Iterable[Path]) -> tuple[list[Path], Skipped]:
         try:
             with Image.open(path):
                 files.append(path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            skipped.append((path, _reason(error)))
+        except UNREADABLE as error:
+            skipped.append((path, reason(error)))
     return files, skipped
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Why a file was skipped, without its name, so that equal reasons are counted together."""
     if isinstance(error, UnidentifiedImageError):
         return "no picture that Pillow can read"

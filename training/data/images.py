@@ -90,4 +90,5 @@ class ImageSet:
             f"  {reason}: {len(files):,} ({', '.join(files[:3])}{', ...' if len(files) > 3 else ''})"
             for reason, files in sorted(reasons.items(), key=lambda item: -len(item[1]))
         ]
-        return "\n".join([f"skipped {len(self.skipped):,} files", *lines]) if lines else ""
+        count = len(self.skipped)
+        return "\n".join([f"skipped {count:,} file{'s' * (count != 1)}", *lines]) if lines else ""
