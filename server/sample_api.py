@@ -81,5 +81,5 @@ def make_answer(model: Model, recipe: Resolved, stored: Stored, media_type: str)
         return Timed(npz(model, recipe, made), decode_ms, 1e3 * (perf_counter() - started))
     if media_type == PNG:
         return Timed(one_png(model, recipe, made.images), decode_ms, 1e3 * (perf_counter() - started))
-    document = sample_answer(model, recipe, made.images, decode_ms, 1e3 * (perf_counter() - started))
+    document = sample_answer(model, recipe, made, decode_ms, 1e3 * (perf_counter() - started))
     return Timed(document.model_dump(mode="json"), decode_ms, document.timing.total_ms)
