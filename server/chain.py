@@ -89,9 +89,7 @@ class Chain:
     def _packed(self, work: Pass, outputs: Outputs, cancel: Cancel, options: ort.RunOptions) -> Decoded:
         """With packed outputs, which every segment has a part of: from the top, or remembered as a whole."""
         keys = prefix_keys(self.digest + "+".join(outputs), work, [link.segment for link in self.links])[-1]
-        found = [self.cache.first([key]) for key in keys]
-        if all(found):
-            remembered = together([place[1] for place in found if place])
+        if (remembered := self.cache.all_of(keys)) is not None:
             return Decoded({name: remembered[name] for name in outputs}, [0] * len(work))
         state: dict[str, NDArray[Any]] = {}
         parts: dict[DecoderOutput, list[Floats]] = {name: [] for name in outputs}

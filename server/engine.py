@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from model_zoo.bundle import Bundle
 from model_zoo.manifest import Manifest
 from server.batching import Batcher
 from server.cancel import Cancel
-from server.chain import Chain, Decoded, DecoderOutput, Link, stopping
+from server.chain import Chain, Decoded, DecoderOutput, Link
+from server.encoder import Encoder, EncoderOutput
 from server.plan import Floats, Pass
 from server.segments import MIN_FLOPS, cut
 from server.sessions import EngineError as EngineError
 from server.sessions import Provider as Provider
 from server.sessions import first_provider, open_session, read_graph, steady
 from server.states import StateCache
-
-EncoderOutput = Literal["latents", "posterior_mean", "posterior_scale", "kl", "likelihood"]
 
 DECODER_INPUTS = ("noise", "given", "keep", "temperature")
 DECODER_OUTPUTS: tuple[DecoderOutput, ...] = ("likelihood", "latents", "prior_mean", "prior_scale")
@@ -45,7 +43,7 @@ class Engine:
 
     manifest: Manifest
     decoder: Batcher
-    encoder: ort.InferenceSession
+    encoder: Encoder
     provider: Literal["cpu", "cuda"]
     max_batch: int
     cancel: Cancel = field(default_factory=Cancel)
@@ -75,13 +73,14 @@ class Engine:
         small = sum(segment.flops for segment, _ in segments) < SMALL_FLOPS
         each = 1 if small else threads
         sessions = [open_session(part, bundle.decoder, provider, each) for _, part in segments]
-        encoder = open_session(graphs[1], bundle.encoder, provider, each)
+        encoding = open_session(graphs[1], bundle.encoder, provider, each)
+        cache = cache or StateCache(0)
         links = tuple(Link(segment, session.run) for (segment, _), session in zip(segments, sessions, strict=True))
-        chain = Chain(links, bundle.digest, cache or StateCache(0))
+        chain = Chain(links, bundle.digest, cache)
         batch = min(max_batch, max(1, MAX_BATCH_ELEMENTS // manifest.latents))
         decoder = Batcher(chain, batch, lanes=threads // each)
         used: Literal["cpu", "cuda"] = "cuda" if first_provider(sessions[0]) == "CUDAExecutionProvider" else "cpu"
-        return cls(manifest, decoder, encoder, used, batch)
+        return cls(manifest, decoder, Encoder(encoding.run, bundle.digest, cache), used, batch)
 
     def bound_to(self, cancel: Cancel) -> Engine:
         """The same engine for one request: its calls raise Cancelled soon after `cancel` is switched on."""
@@ -100,7 +99,5 @@ class Engine:
     def encode(
         self, images: NDArray[np.uint8], noise: Floats, outputs: tuple[EncoderOutput, ...]
     ) -> dict[EncoderOutput, Floats]:
-        """Encode `images` [B, H, W, C] with `noise` [B, N]; zeros give the posterior mean."""
-        feed: dict[str, NDArray[Any]] = {"image": images, "noise": noise}
-        with stopping(self.cancel) as options:
-            return dict(zip(outputs, self.encoder.run(outputs, feed, options), strict=True))
+        """Encode `images` [B, H, W, C] with `noise` [B, N]; zeros give the posterior mean. Do not write into it."""
+        return self.encoder.encode(images, noise, outputs, self.cancel)

@@ -21,7 +21,7 @@ PARTS = ("latents", "prior_mean", "prior_scale")  # outputs that are packed like
 BY_ELEMENT = ("Exp", "Sqrt", "Sigmoid", "Neg", "Identity")
 MAX_SEGMENTS = 16
 # Entering a segment costs tens of microseconds, whatever it computes; in one smaller than this they would be felt.
-MIN_FLOPS = 20_000_000
+MIN_FLOPS = 30_000_000
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,10 @@ class StateCache:
         self._lock = threading.Lock()
 
     def put(self, keys: Sequence[Key], arrays: Arrays) -> None:
-        """Remember the rows of `arrays`; their owner must not write into them any more."""
-        block = Block(arrays, tuple(keys))
+        """Remember the rows of `arrays`; nobody can write into them from now on."""
+        block = Block(dict(arrays), tuple(keys))
+        for array in arrays.values():
+            array.setflags(write=False)
         with self._lock:
             new = [(key, row) for row, key in enumerate(keys) if key not in self._rows]
             if not new or block.nbytes > self.max_bytes:
@@ -64,6 +66,12 @@ class StateCache:
                     self._blocks[row[0]] = self._blocks.pop(row[0])
                     return index, row
         return None
+
+    def all_of(self, keys: Sequence[Key]) -> dict[str, NDArray[Any]] | None:
+        """The arrays of these rows, if every one of them is remembered."""
+        found = [self.first([key]) for key in keys]
+        rows = [place[1] for place in found if place]
+        return together(rows) if 0 < len(rows) == len(keys) else None
 
     def _forget(self, block: Block) -> None:
         del self._blocks[block]

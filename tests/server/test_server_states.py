@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,23 @@ def test_what_was_used_is_kept_longer_than_what_was_not() -> None:
     cache.put([b"newest"], rows(3))
     assert cache.first([b"old"])
     assert cache.first([b"new"]) is None
+
+
+def test_nobody_writes_into_what_is_remembered() -> None:
+    cache, arrays = StateCache(100), rows(1, 2)
+    cache.put([b"a", b"b"], arrays)
+    with pytest.raises(ValueError, match="read-only"):
+        arrays["state"][0] = 3
+
+
+def test_all_rows_or_none() -> None:
+    cache = StateCache(100)
+    cache.put([b"a", b"b"], rows(1, 2))
+    found = cache.all_of([b"b", b"a"])
+    assert found is not None
+    np.testing.assert_array_equal(found["state"], [[2], [1]])
+    assert cache.all_of([b"a", b"c"]) is None
+    assert cache.all_of([]) is None
 
 
 def test_a_forgotten_block_takes_no_key_of_another_with_it() -> None:
