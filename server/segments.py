@@ -19,7 +19,7 @@ from server.levels import FREE, PACKED, Analysis, Piece, analyse, counts_images,
 INPUTS = (*PACKED, "temperature")
 PARTS = ("latents", "prior_mean", "prior_scale")  # outputs that are packed like the inputs
 BY_ELEMENT = ("Exp", "Sqrt", "Sigmoid", "Neg", "Identity")
-MAX_SEGMENTS = 16
+MAX_SEGMENTS = 28
 # Entering a segment costs tens of microseconds, whatever it computes; in one smaller than this they would be felt.
 MIN_FLOPS = 30_000_000
 
@@ -77,8 +77,8 @@ def _starts(flops: Sequence[int], allowed: Iterable[int], min_flops: int) -> Ite
     enough = max(min_flops, sum(flops) // MAX_SEGMENTS)
     before = 0
     for level in allowed:
-        below = min_flops if level == len(flops) - 1 else enough
-        if sum(flops[before:level]) >= enough and sum(flops[level:]) >= below:
+        least = min_flops if level == len(flops) - 1 else enough
+        if min(sum(flops[before:level]), sum(flops[level:])) >= least:
             yield level
             before = level
 

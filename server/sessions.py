@@ -45,9 +45,9 @@ def open_session(model: onnx.ModelProto, path: Path, provider: Provider, threads
     options.enable_mem_pattern = False  # batches vary
     _share_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
-    # Between two operators of a pass, threads wait awake for at most this long; after the pass, they sleep at once.
-    options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Threads never wait awake: it takes the cores from everything else, and gains nothing where operators are large.
+    # A model of small ones gets a single thread, which waits for nobody (server/engine.py).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     try:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=_providers(provider))
