@@ -177,15 +177,16 @@ def sheet_answer(model: Model, recipe: Resolved, images: Pixels) -> SheetAnswer 
     return SheetAnswer(**png_fields(sheet_png(model, recipe, images), contact_sheet(images), recipe))
 
 
-def sample_answer(model: Model, recipe: Resolved, images: Pixels, decode_ms: float, total_ms: float) -> SampleAnswer:
-    """The images [n, H, W, C] of a recipe, and what made them in how long."""
+def sample_answer(model: Model, recipe: Resolved, sample: Sample, decode_ms: float, total_ms: float) -> SampleAnswer:
+    """The images of a recipe, and what made them in how long."""
+    images = sample.images
     return SampleAnswer(
         model=model.id,
         digest=model.bundle.digest,
         **recipe_fields(recipe),
         images=image_answers(model, recipe, images),
         sheet=sheet_answer(model, recipe, images),
-        levels_computed=len(model.bundle.manifest.levels),
+        levels_computed=sample.levels_computed,
         provider=model.engine.provider,
         rng=RNG,
         timing=Timing(decode_ms=decode_ms, total_ms=total_ms),

@@ -7,7 +7,8 @@ A `Cancel` belongs to one request. Whoever notices that the client has left, or 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 
 
 class Cancelled(Exception):  # noqa: N818 - nothing is wrong
@@ -54,3 +55,28 @@ class Cancel:
                 self._callbacks.pop(mark, None)
 
         return take_back
+
+
+class Joint(Cancel):
+    """The switch of work that several wait for: on when all of theirs are. The `with` statement ends with the work."""
+
+    def __init__(self, members: Iterable[Cancel]) -> None:
+        super().__init__()
+        everybody = list(members)
+        self._waiting = len(everybody)
+        self._asked = ExitStack()
+        for member in everybody:
+            self._asked.callback(member.tell(self._leave))
+
+    def __enter__(self) -> Joint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asked.close()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+            nobody = self._waiting == 0
+        if nobody:
+            self.cancel()

@@ -10,7 +10,7 @@ import numpy as np
 from server.engine import Engine
 from server.likelihood import Pixels, mean_image
 from server.log_likelihood import distortion
-from server.noise import normal
+from server.noise import Address, normals
 from server.plan import Floats
 
 NOISE_SEED = 0  # of the posterior sample behind every ELBO estimate: an image has the same figures each time
@@ -64,7 +64,7 @@ def encode(engine: Engine, image: Pixels) -> Encoding:
     manifest = engine.manifest
     zeros = np.zeros((1, manifest.latents), np.float32)
     mean = engine.encode(image[None], zeros, ("latents", "likelihood"))
-    noise = np.concatenate([normal(NOISE_SEED, level.index, 0, level.size) for level in manifest.levels])
+    noise = normals(NOISE_SEED, [Address(level.index, 0, level.size) for level in manifest.levels])
     outputs = engine.encode(image[None], noise[None], ("posterior_mean", "posterior_scale", "kl", "likelihood"))
     kl = outputs["kl"][0]
     rates = [kl[level.offset : level.offset + level.size].sum(dtype=np.float64) for level in manifest.levels]

@@ -68,7 +68,8 @@ class SampleOrder:
             return npz(model, self.recipe, Sample(images))
         if media_type == PNG:
             return one_png(model, self.recipe, images)
-        return sample_answer(model, self.recipe, images, decode_ms, decode_ms).model_dump_json().encode()
+        sample = Sample(images, levels_computed=len(model.bundle.manifest.levels))
+        return sample_answer(model, self.recipe, sample, decode_ms, decode_ms).model_dump_json().encode()
 
 
 async def _sample(studio: Studio, asked: SampleJob, limit: int) -> SampleOrder:

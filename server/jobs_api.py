@@ -187,6 +187,8 @@ async def follow(job: Job, last: int) -> AsyncIterator[bytes]:
         for event in job.events[last:]:
             last = event.id
             yield _event(job, event)
+        if last < len(job.events):
+            continue  # more happened while these were sent
         if not job.open:
             return
         with anyio.move_on_after(PING_S) as waited:

@@ -20,6 +20,7 @@ from model_zoo.zoo import bundle_folders, open_entry, split_id
 from server.engine import Engine
 from server.png import Pixels, read_image
 from server.settings import Settings
+from server.states import StateCache
 
 log = logging.getLogger("strata.server")
 
@@ -74,6 +75,7 @@ class Models:
 
     def __init__(self, zoo: Path, settings: Settings) -> None:
         self._zoo, self._settings = zoo, settings
+        self._cache = StateCache(settings.max_state_bytes)
         self._served: dict[str, Served] = {}
         self._shown: dict[str, Shown] = {}
         self._last: dict[str, Signature] = {}
@@ -104,7 +106,7 @@ class Models:
             del self._served[id]
             log.info("model %s is gone", id)
             return True
-        model = open_model(self._zoo / id, self._settings)
+        model = open_model(self._zoo / id, self._settings, self._cache)
         if signature(self._zoo / id) != now:
             return False  # it changed while it was opened, so nobody knows what was: the next look begins again
         if isinstance(model, Model):
@@ -138,13 +140,13 @@ def open_models(zoo: Path, settings: Settings) -> Models:
     return models
 
 
-def open_model(folder: Path, settings: Settings) -> Model | Unavailable:
-    """Verify and load one bundle, or say why it cannot be used."""
+def open_model(folder: Path, settings: Settings, cache: StateCache | None = None) -> Model | Unavailable:
+    """Verify and load one bundle, or say why it cannot be used. What it computes is remembered in `cache`, if any."""
     entry = open_entry(folder)
     if entry.bundle is None:
         return Unavailable(*_name_and_version(folder.name), str(entry.reason))
     try:
-        engine = Engine.open(entry.bundle, settings.provider, settings.threads, settings.max_batch)
+        engine = Engine.open(entry.bundle, settings.provider, settings.threads, settings.max_batch, cache)
         files = tuple(entry.bundle.example(index).read_bytes() for index in range(len(entry.bundle.manifest.examples)))
         return Model(*split_id(entry.id), entry.bundle, engine, _examples(entry.bundle), files)
     except Exception as error:  # whatever a bundle from elsewhere makes of being loaded, the others go on

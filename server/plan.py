@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_zoo.manifest import Level, Manifest
-from server.noise import normal
+from server.noise import Address, normals
 from server.resolve import Resolved
 from server.sources import Reference, SeedSource
 
@@ -56,15 +56,20 @@ class Pass:
         rows = slice(start, stop)
         return Pass(self.noise[rows], self.given[rows], self.keep[rows], self.temperature[rows])
 
-    def hold(self, row: int, level: Level, latents: Floats) -> None:
-        """Set one level of one image to its part of `latents` [N]."""
-        self.keep[row, columns(level)] = True
-        self.given[row, columns(level)] = latents[columns(level)]
+    def hold(self, row: int, levels: Sequence[Level], latents: Floats) -> None:
+        """Set levels of one image to their parts of `latents` [N]."""
+        for level in levels:
+            self.keep[row, columns(level)] = True
+            self.given[row, columns(level)] = latents[columns(level)]
 
-    def draw(self, row: int, level: Level, noise: Floats, temperature: float) -> None:
-        """Draw one level of one image from its prior with `noise` [C*H*W]."""
-        self.noise[row, columns(level)] = noise
-        self.temperature[row, level.index] = temperature
+    def draw(self, row: int, draws: Sequence[tuple[Level, int]], seed: int, temperature: Sequence[float]) -> None:
+        """Draw levels of one image from their priors, each with this draw of its noise, at its of L temperatures."""
+        noise = normals(seed, [Address(level.index, draw, level.size) for level, draw in draws])
+        start = 0
+        for level, _ in draws:
+            self.noise[row, columns(level)] = noise[start : start + level.size]
+            self.temperature[row, level.index] = temperature[level.index]
+            start += level.size
 
 
 @dataclass(frozen=True)
@@ -82,15 +87,13 @@ def start(recipe: Resolved, manifest: Manifest, known: Known, rows: range) -> Pa
     else is drawn from the prior.
     """
     work = Pass.blank(len(rows), manifest)
-    encoded = recipe.encoded
-    for level in manifest.levels:
-        change, temperature = recipe.change(level.index), recipe.temperature[level.index]
-        for row, image in enumerate(rows):
-            if encoded is not None and recipe.reconstructs:
-                work.hold(row, level, known.latents[encoded])
-            elif change.mode == "sample":
-                noise = normal(recipe.seeds[image], level.index, change.draw, level.size)
-                work.draw(row, level, noise, temperature)
+    changes = [(level, recipe.change(level.index)) for level in manifest.levels]
+    draws = [(level, change.draw) for level, change in changes if change.mode == "sample"]
+    for row, image in enumerate(rows):
+        if recipe.encoded is not None and recipe.reconstructs:
+            work.hold(row, manifest.levels, known.latents[recipe.encoded])
+        else:
+            work.draw(row, draws, recipe.seeds[image], recipe.temperature)
     return work
 
 
@@ -98,12 +101,10 @@ def source_pass(recipe: Resolved, manifest: Manifest, images: Sequence[Reference
     """The pass of the images that edits refer to: seeds are drawn, with draw 0; encoded images are all kept."""
     work = Pass.blank(len(images), manifest)
     for row, image in enumerate(images):
-        for level in manifest.levels:
-            if isinstance(image, SeedSource):
-                noise = normal(image.seed, level.index, 0, level.size)
-                work.draw(row, level, noise, recipe.temperature[level.index])
-            else:
-                work.hold(row, level, known.latents[image])
+        if isinstance(image, SeedSource):
+            work.draw(row, [(level, 0) for level in manifest.levels], image.seed, recipe.temperature)
+        else:
+            work.hold(row, manifest.levels, known.latents[image])
     return work
 
 

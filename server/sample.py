@@ -23,10 +23,11 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Sample:
-    """n images [n, H, W, C], and the arrays [n, N] that were asked for."""
+    """n images [n, H, W, C], the arrays [n, N] that were asked for, and for how many levels anything was computed."""
 
     images: Pixels
     arrays: Mapping[str, Floats] = field(default_factory=dict)
+    levels_computed: int = 0  # of the image that needed most
 
 
 def sample(
@@ -42,15 +43,16 @@ def sample(
     Works through the images in batches that fit the engine, so that memory grows with n only by what is returned.
     """
     known = find_out(engine, examples, [recipe], stored or {})
-    images = []
+    images, computed = [], 0
     arrays: dict[str, list[Floats]] = {name: [] for name in include}
     for rows in engine.batches(recipe.n):
         work = compose(recipe, engine.manifest, known, rows, lambda before: look(engine, before))
         decoded = engine.decode(work, ("likelihood", *include))
+        computed = max(computed, *decoded.levels_computed)
         images.append(read_images(engine, recipe, decoded["likelihood"], rows))
         for name in include:
             arrays[name].append(decoded[name])
-    return Sample(np.concatenate(images), {name: np.concatenate(parts) for name, parts in arrays.items()})
+    return Sample(np.concatenate(images), {name: np.concatenate(parts) for name, parts in arrays.items()}, computed)
 
 
 def look(engine: Engine, work: Pass) -> Seen:

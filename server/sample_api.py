@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Annotated, Any
 
 import onnxruntime
@@ -65,7 +65,11 @@ def install_sample(app: FastAPI, service: Service) -> None:
         call: Call, model: Model, recipe: Resolved, stored: Stored, media_type: str, headers: dict[str, str]
     ) -> Response:
         call = replace(call, cost=recipe.decodes)
-        timed = await service.run(call, make_answer, model, recipe, stored, media_type)
+        key = model.id, model.bundle.digest, recipe_id(recipe), media_type
+        patience = None if call.deadline is None else call.deadline - monotonic()
+        timed = await service.flights.run(
+            key, lambda: service.run(call, make_answer, model, recipe, stored, media_type), patience
+        )
         headers |= {"Vary": "Accept", "X-Model-Digest": model.bundle.digest}
         if isinstance(timed.body, bytes):
             return Response(timed.body, headers=headers, media_type=media_type)
@@ -81,5 +85,5 @@ def make_answer(model: Model, recipe: Resolved, stored: Stored, media_type: str)
         return Timed(npz(model, recipe, made), decode_ms, 1e3 * (perf_counter() - started))
     if media_type == PNG:
         return Timed(one_png(model, recipe, made.images), decode_ms, 1e3 * (perf_counter() - started))
-    document = sample_answer(model, recipe, made.images, decode_ms, 1e3 * (perf_counter() - started))
+    document = sample_answer(model, recipe, made, decode_ms, 1e3 * (perf_counter() - started))
     return Timed(document.model_dump(mode="json"), decode_ms, document.timing.total_ms)

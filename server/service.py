@@ -19,6 +19,7 @@ from server.problems import Problem
 from server.recipe import Recipe, sources
 from server.resolve import Resolved, resolve
 from server.settings import Settings
+from server.single_flight import SingleFlight
 from server.sources import OwnImage, StoredLatents
 from server.tracing import Tracing
 
@@ -40,6 +41,7 @@ class Service:
         self.zoo, self.settings, self.fresh_seed = zoo, settings, fresh_seed
         self.models = open_models(zoo, settings)
         self.store = LatentsStore(settings.max_latents_bytes)
+        self.flights = SingleFlight()
         self.metrics = Metrics()
         self.tracing = tracing or Tracing.open(settings.tracing)
         self.draining = False

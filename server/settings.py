@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="size of a request body")
     max_upload_bytes: int = Field(default=8 << 20, ge=1024, description="size of an image file sent to be encoded")
     max_latents_bytes: int = Field(default=256 << 20, ge=0, description="memory for latents encoded before")
+    max_state_bytes: int = Field(default=256 << 20, ge=0, description="memory for what was computed before")
 
     # how much may wait, and for how long
     max_waiting: int = Field(default=64, ge=1, description="requests that wait before others get 429")

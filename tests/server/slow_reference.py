@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_zoo.manifest import Level, Manifest
+from server.chain import Decoded, DecoderOutput
 from server.images import from_text
 from server.noise import normal
 from server.plan import Pass
@@ -65,8 +66,9 @@ class PlainEngine:
         latents = [posterior(image, self.manifest.latents) for image in images]
         return {"latents": np.array(latents, np.float32)}
 
-    def decode(self, work: Pass, outputs: tuple[str, ...]) -> dict[str, Floats]:
-        made = {name: np.zeros(work.noise.shape, np.float32) for name in ("latents", "prior_mean", "prior_scale")}
+    def decode(self, work: Pass, outputs: tuple[DecoderOutput, ...]) -> Decoded:
+        packed: tuple[DecoderOutput, ...] = ("latents", "prior_mean", "prior_scale")
+        made = {name: np.zeros(work.noise.shape, np.float32) for name in packed}
         for row in range(len(work)):
             state = 0.0
             for level in self.manifest.levels:
@@ -79,7 +81,7 @@ class PlainEngine:
                 state += math.tanh(float(z.astype(np.float64).mean()))
         shape = self.manifest.image
         made["likelihood"] = np.zeros((len(work), 1, shape.height, shape.width), np.float32)
-        return {name: made[name] for name in outputs}
+        return Decoded({name: made[name] for name in outputs}, [len(self.manifest.levels)] * len(work))
 
 
 # --- the rule, element by element -------------------------------------------------------------------------------------

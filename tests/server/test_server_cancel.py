@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.cancel import Cancel, Cancelled
+from server.cancel import Cancel, Cancelled, Joint
 
 
 def test_work_goes_on_until_it_is_cancelled() -> None:
@@ -36,3 +36,30 @@ def test_who_takes_it_back_is_not_told() -> None:
     cancel.tell(lambda: told.append("a"))()
     cancel.cancel()
     assert told == []
+
+
+def test_joint_work_goes_on_while_anybody_waits() -> None:
+    one, other = Cancel(), Cancel()
+    with Joint([one, other]) as joint:
+        one.cancel()
+        joint.check()
+        other.cancel()
+        with pytest.raises(Cancelled):
+            joint.check()
+
+
+def test_joint_work_that_is_done_is_not_told_any_more() -> None:
+    one, told = Cancel(), []
+    with Joint([one]) as joint:
+        joint.tell(lambda: told.append("stop"))
+    one.cancel()
+    assert told == []
+
+
+def test_who_had_left_before_does_not_count() -> None:
+    gone, here = Cancel(), Cancel()
+    gone.cancel()
+    with Joint([gone, here]) as joint:
+        joint.check()
+    with Joint([gone]) as joint, pytest.raises(Cancelled):
+        joint.check()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from slow_reference import PlainEngine, Reference
 
 from model_zoo.manifest import Level, Manifest
+from server.chain import Decoded, Outputs
 from server.compose import draw, slerp
 from server.engine import Engine
 from server.images import to_text
@@ -180,7 +181,7 @@ def test_without_an_interpolation_one_decode_makes_the_images(small: Manifest, m
     decoded: list[int] = []
     decode = PlainEngine.decode
 
-    def count(engine: PlainEngine, work: Pass, outputs: tuple[str, ...]) -> dict[str, Any]:
+    def count(engine: PlainEngine, work: Pass, outputs: Outputs) -> Decoded:
         decoded.append(len(work))
         return decode(engine, work, outputs)
 

@@ -11,9 +11,11 @@ import pytest
 from toy_bundle import write_toy
 
 from model_zoo.bundle import Bundle, open_bundle
+from server.cancel import Cancel, Cancelled
 from server.engine import Engine, EngineError
 from server.models import Model
 from server.plan import Pass
+from server.sessions import Provider, open_session
 
 
 @pytest.fixture
@@ -77,3 +79,36 @@ def test_a_graph_that_is_no_onnx_is_refused(bundle: Bundle) -> None:
 def test_large_models_get_small_batches(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.engine.MAX_BATCH_ELEMENTS", 1000)
     assert Engine.open(bundle, max_batch=16).max_batch == 1000 // bundle.manifest.latents
+
+
+def test_a_small_model_gets_one_thread_a_pass_and_as_many_passes(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a large one all threads for one."""
+    opened: list[int] = []
+
+    def note(model: onnx.ModelProto, path: Path, provider: Provider, threads: int) -> onnxruntime.InferenceSession:
+        opened.append(threads)
+        return open_session(model, path, provider, threads)
+
+    monkeypatch.setattr("server.engine.open_session", note)
+    assert Engine.open(bundle, "cpu", threads=3).decoder.lanes == 3
+    assert set(opened) == {1}
+    monkeypatch.setattr("server.engine.SMALL_FLOPS", 1)
+    assert Engine.open(bundle, "cpu", threads=3).decoder.lanes == 1
+    assert set(opened) == {1, 3}
+
+
+def test_an_engine_bound_to_a_request_stops_with_it(toy: Model) -> None:
+    manifest, cancel = toy.bundle.manifest, Cancel()
+    bound = toy.engine.bound_to(cancel)
+    work = Pass.blank(1, manifest)
+    before = bound.decode(work, ("likelihood",))["likelihood"]
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        bound.decode(work, ("likelihood",))
+    with pytest.raises(Cancelled):
+        bound.encode(toy.examples[:1], work.noise, ("latents",))
+    with pytest.raises(Cancelled):
+        next(bound.batches(1))
+    np.testing.assert_array_equal(toy.engine.decode(work, ("likelihood",))["likelihood"], before)

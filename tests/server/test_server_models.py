@@ -15,6 +15,7 @@ from model_zoo.bundle import describe_files, open_bundle, publish
 from server.models import Model, Models, Unavailable, open_model, open_models
 from server.plan import Pass
 from server.settings import Settings
+from server.states import StateCache
 
 
 @pytest.fixture
@@ -109,8 +110,8 @@ def test_a_bundle_that_changes_while_it_is_opened_is_looked_at_again(
     replace(zoo, "toy", seed=7)
     models.refresh()
 
-    def open_slowly(folder: Path, settings: Settings) -> Model | Unavailable:
-        model = open_model(folder, settings)
+    def open_slowly(folder: Path, settings: Settings, cache: StateCache) -> Model | Unavailable:
+        model = open_model(folder, settings, cache)
         replace(zoo, "toy", seed=8)
         return model
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.fields import MAX_DRAW, MAX_SEED
-from server.noise import OUTPUT_LEVEL, RNG, normal, uniform
+from server.noise import OUTPUT_LEVEL, RNG, Address, normal, normals, uniform
 
 seeds = st.integers(0, MAX_SEED)
 levels = st.integers(OUTPUT_LEVEL, 100)
@@ -37,6 +37,12 @@ def test_a_shorter_request_is_the_beginning_of_a_longer_one(
     seed: int, level: int, draw: int, count: int, more: int
 ) -> None:
     np.testing.assert_array_equal(normal(seed, level, draw, count), normal(seed, level, draw, count + more)[:count])
+
+
+@given(seeds, st.lists(st.builds(Address, levels, draws, st.integers(0, 9)), max_size=6))
+def test_several_addresses_at_once_have_the_numbers_of_each(seed: int, addresses: list[Address]) -> None:
+    each = [normal(seed, *address) for address in addresses]
+    np.testing.assert_array_equal(normals(seed, addresses), np.concatenate([np.zeros(0, np.float32), *each]))
 
 
 @given(st.tuples(seeds, levels, draws), st.tuples(seeds, levels, draws))

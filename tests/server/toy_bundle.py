@@ -142,7 +142,7 @@ class _Graph:
 
     def stream(self, like: str) -> str:
         """The residual stream before the first level: one learned vector for every image of the batch."""
-        batch = self.op("Slice", self.op("Shape", like), self.integers(0), self.integers(1))
+        batch = self.op("Shape", like, end=1)
         shape = self.op("Concat", batch, self.integers(WIDTH, 1, 1), axis=0)
         return self.op("Expand", self.constant(np.linspace(-1, 1, WIDTH).reshape(1, WIDTH, 1, 1), np.float32), shape)
 
