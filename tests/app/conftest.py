@@ -130,7 +130,7 @@ def site(zoo: Path, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> 
         yield Site(app, api)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps a loop running in this thread, where others' tests want their own
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
