@@ -60,7 +60,7 @@ def test_what_a_client_made_up_stands_in_no_line_and_no_label(
     caplog.set_level(logging.INFO, "strata.requests")
     for path in ("/v1/models/made-up", "/v1/models/made-up/sample?r=made-up", "/made-up"):
         assert client.get(path).status_code == 404
-    ours = [record for record in caplog.records if record.name.startswith("strata.")]  # the test's client has a log, too
+    ours = [record for record in caplog.records if record.name.startswith("strata.")]  # the client has a log, too
     assert ours
     assert "made-up" not in str([(record.getMessage(), record.__dict__.get("fields")) for record in ours])
     assert "made-up" not in client.get("/metrics").text
