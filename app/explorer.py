@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import randbelow
 
-from app import header, inspector, mix, mixing, rail, recipes, stage
-from app.client import Answer, ApiError, Card, Client, Recipe, SampleImage, Unavailable
-from app.intents import AnyIntent, ChooseModel
-from app.measure import Effect, decode, distance, effects
+from app import header, inspector, laddering, levels, mix, mixing, rail, recipes, stage
+from app.client import Answer, ApiError, Card, Client, Ladder, Recipe, SampleImage, Unavailable
+from app.intents import AnyIntent, ChooseModel, OpenCell
+from app.measure import LARGE, Effect, decode, distance, effects
 from app.mixing import Mix, Source
 from app.state import FreshSeed, History, Session, View, apply, key, start
 
@@ -24,12 +24,14 @@ Regions = dict[str, str]
 
 EXPLORE = ("toolbar", "pictures", "status", "rail", "head", "itabs", "strips", "effect", "foot")
 MIX = ("heading", "sources", "levels", "results", "mix_status", "matrix")
-REGIONS = ("header", *EXPLORE, *MIX)
+LEVELS = ("ladder_heading", "ladder_status", "ladder")
+REGIONS = ("header", *EXPLORE, *LEVELS, *MIX)
+TROUBLE = {"explore": "status", "levels": "ladder_status", "mix": "mix_status"}  # where it is said
+LATER_TROUBLE = {"explore": "strips", "levels": "ladder_status", "mix": "matrix"}
 
 EFFECT_DRAWS = 16
 EFFECT_ROWS = 32  # measured in one request
-LARGE = 50_000  # latents; above it all levels are measured only when asked
-MANY = 64  # levels; the same
+MANY = 64  # levels; above it all of them are measured only when asked, as above LARGE latents
 AT_ONCE = 2  # requests under way for one screen; the image itself never waits for them
 NEW_SEEDS = 10_000
 MEASURED_KEPT = 16  # images whose effects are remembered
@@ -89,15 +91,16 @@ class Explorer:
             session, regions = await self.open(query)
             if session is None:
                 return None, regions
-        session = self._applied(session, wanted)
+        session = await self._applied(session, wanted)
         card = self._cards[session.model]
         regions = self._controls(card, session)
         try:
-            answer, pictures = await (self._explore if session.screen == "explore" else self._mix)(card, session)
+            shown = {"explore": self._explore, "levels": self._levels, "mix": self._mix}[session.screen]
+            answer, pictures = await shown(card, session)
             regions |= pictures
         except ApiError as error:
             answer = None
-            regions["status" if session.screen == "explore" else "mix_status"] = stage.trouble(error)
+            regions[TROUBLE[session.screen]] = stage.trouble(error)
         regions["header"] = self._header(card, session, answer)
         return session, regions
 
@@ -107,33 +110,50 @@ class Explorer:
         try:
             if session.screen == "mix":
                 yield {"matrix": mix.matrix(card, session, await self._matrix(card, session.mix.present))}
+            elif session.screen == "levels":
+                found = await self._ladder(card, session)
+                yield {"ladder": levels.grid(card, session, found), "ladder_status": ""}
             else:
                 yield {"strips": await self._strips(card, session)}
                 await self._measure(card, session)
                 yield self._inspected(card, session)
         except ApiError as error:
-            yield {"matrix" if session.screen == "mix" else "strips": stage.trouble(error)}
+            yield {LATER_TROUBLE[session.screen]: stage.trouble(error)}
 
     def card(self, session: Session) -> Card:
         return self._cards[session.model]
 
     # --- sessions ---------------------------------------------------------------------------------------------
 
-    def _applied(self, session: Session, wanted: Sequence[AnyIntent]) -> Session:
+    async def _applied(self, session: Session, wanted: Sequence[AnyIntent]) -> Session:
         for intent in wanted:
             card = self._cards[session.model]
             if isinstance(intent, ChooseModel) and intent.seq > session.seq and intent.id in self._cards:
                 fresh = start(self._cards[intent.id])
                 session = replace(fresh, screen=session.screen, seq=intent.seq)
                 session = session.seen(theme=session.view.theme)
+            elif isinstance(intent, OpenCell) and intent.seq > session.seq:
+                session = replace(await self._opened(card, session, intent), seq=intent.seq)
             session = apply(session, [intent], card, self._fresh_seed)
         return session
+
+    async def _opened(self, card: Card, session: Session, cell: OpenCell) -> Session:
+        """Explore with the recipe of a cell of the ladder. A cell that is not there changes nothing."""
+        try:
+            rows = (await self._ladder(card, session)).rows
+        except ApiError as error:
+            return replace(session, note=error.sentence)
+        chosen = [one for row in rows if row.levels == tuple(cell.levels) for one in row.cells if one.draw == cell.draw]
+        if not chosen:
+            return session
+        session = session.changed(recipes.as_draws(chosen[0].recipe)).seen(image=0)
+        return replace(session.selected(card, cell.levels[0]), screen="explore")
 
     async def _restored(self, card: Card, query: Mapping[str, str]) -> Session:
         """What the link says, as far as it makes sense; the rest as at the start."""
         session = start(card)
-        if query.get("screen") == "mix":
-            session = replace(session, screen="mix")
+        if query.get("screen") in ("levels", "mix"):
+            session = replace(session, screen=query["screen"])  # type: ignore[arg-type]
         session = replace(session, view=_view(session.view, card, query))
         if (b := mixing.from_text(query.get("b", ""), card)) is not None:
             session = replace(session, mix=History(replace(session.mix.present, b=b)))
@@ -169,6 +189,8 @@ class Explorer:
 
     def _controls(self, card: Card, session: Session) -> Regions:
         """All that needs no answer, so that controls follow even while the server is busy."""
+        if session.screen == "levels":
+            return {}
         if session.screen == "mix":
             return {"heading": mix.heading(card, session), "levels": mix.levels(card, session.mix.present)}
         tabs = {"itabs": inspector.tabs(session)}
@@ -180,6 +202,14 @@ class Explorer:
             "toolbar": stage.toolbar(card, session, answer),
             "pictures": stage.pictures(card, session, answer),
             "status": stage.status(card, session, answer),
+        }
+
+    async def _levels(self, card: Card, session: Session) -> tuple[Answer, Regions]:
+        """The image that the ladder starts from; the ladder itself comes in a moment."""
+        answer = await self._client.sample(card.id, recipes.with_output(session.recipe, "mean"))
+        return answer, {
+            "ladder_heading": levels.heading(card, session, answer.images[session.view.image]),
+            "ladder_status": levels.waiting(card, session),
         }
 
     async def _mix(self, card: Card, session: Session) -> tuple[Answer, Regions]:
@@ -206,6 +236,11 @@ class Explorer:
         free = recipes.below(card, level, locks)
         below = await self._strip(card, session, one, free, stage.draw_below(card, session))
         return stage.strips(card, session, alone, below)
+
+    async def _ladder(self, card: Card, session: Session) -> Ladder:
+        one = recipes.with_output(recipes.single(session.recipe, session.view.image), "mean")
+        async with self._background:
+            return await self._client.ladder(card.id, one, **laddering.question(card, session.view.ladder, one))
 
     async def _measure(self, card: Card, session: Session) -> None:
         """Measure every level and every resolution; the selected level alone if that is too much unasked."""
@@ -301,6 +336,7 @@ def _view(view: View, card: Card, query: Mapping[str, str]) -> View:
         view = replace(view, tab=query["tab"])  # type: ignore[arg-type]
     if query.get("spaces") in ("noise", "latent", "both"):
         view = replace(view, spaces=query["spaces"])  # type: ignore[arg-type]
+    view = replace(view, ladder=laddering.from_query(view.ladder, query))
     if query.get("theme") == "dark":
         view = replace(view, theme="dark")
     return replace(

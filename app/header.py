@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from app import html, mixing, recipes
+from app import html, laddering, mixing, recipes
 from app.client import Answer, Card, Metric, Recipe
 from app.html import attribute, icon, intent, text
 from app.state import Session
 
-SCREENS = {"explore": "Explore", "mix": "Mix"}
+SCREENS = {"explore": "Explore", "levels": "Levels", "mix": "Mix"}
 
 LOGO = (
     '<svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">'
@@ -80,6 +80,9 @@ def link(session: Session, answer: Answer | None) -> str:
     if session.screen == "mix":
         parts |= {"b": mixing.to_text(mix.b), "spaces": view.spaces}
         recipe = mixing.mixed(mix, "noise", len(mix.temperature))
+    elif session.screen == "levels":
+        parts |= {"image": str(view.image), **laddering.to_query(view.ladder)}
+        recipe = session.recipe
     else:
         parts |= {"image": str(view.image), "tab": view.tab}
         parts |= {"locks": ",".join(map(str, sorted(view.locks)))} if view.locks else {}

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from app import html
 from app.client import Card, Level
 from app.html import intent, pixels, text
+from app.laddering import inactive
 from app.measure import VIRIDIS, Effect, heat_map, scale_of
-from app.rail import INACTIVE
 from app.state import Session
 
 MAP, TILE = 112, 56
@@ -37,13 +37,13 @@ Effects = Mapping[int, Effect]  # by level
 
 def sentence(card: Card, level: Level, effect: Effect | None) -> str:
     """What a level does, from its rate and its effect by fixed thresholds, never from a list of models."""
-    if level.kl_bits is not None and level.kl_bits < INACTIVE:
+    if inactive(level):
         return "Inactive: carries next to nothing, and the rest does without it."
     cost = _cost(card, level)
     if effect is None:
         return f"Carries {cost}." if cost else ""
-    reach = _reach(card, effect)
-    return f"{reach} with {cost}." if cost else f"{reach}."
+    words = reach(card, effect.moved)
+    return f"{words} with {cost}." if cost else f"{words}."
 
 
 def head(card: Card, session: Session, effects: Effects) -> str:
@@ -102,13 +102,20 @@ def foot(card: Card, groups: Mapping[str, Effect]) -> str:
     rows = "".join(
         f'<div class="sr" style="{html.fill(card, group.name)}"><span><i></i>{html.group_name(group.name)}</span>'
         f"{_bar(100 * (group.kl_bits or 0) / card.bits, f'{html.percent(group.kl_bits, card.bits)} %')}"
-        f"{_bar(80 * groups[group.name].moved / widest, _with_unit(card, groups[group.name]))}</div>"
+        f"{_bar(80 * groups[group.name].moved / widest, with_unit(card, groups[group.name]))}</div>"
         for group in card.groups
     )
     return (
         '<div class="sum"><h2>Bits against effect, by resolution</h2><div class="split">'
         f'<div class="sr sh"><span></span><span>Bits</span><span>{moved_name(card)}</span></div>{rows}</div></div>'
     )
+
+
+def reach(card: Card, moved: float) -> str:
+    """How much of the picture that is, in words: of its ink (0 to 1), or in colour in grey levels (0 to 255)."""
+    colour = card.image.channels > 1
+    share = moved / 255 if colour else moved
+    return next(words for bound, words in (REACH_COLOUR if colour else REACH) if share >= bound)
 
 
 def moved_name(card: Card) -> str:
@@ -119,14 +126,8 @@ def amount(card: Card, effect: Effect) -> str:
     return f"{effect.moved:.1f}" if card.image.channels > 1 else f"{100 * effect.moved:.0f}"
 
 
-def _with_unit(card: Card, effect: Effect) -> str:
+def with_unit(card: Card, effect: Effect) -> str:
     return amount(card, effect) + ("" if card.image.channels > 1 else " %")
-
-
-def _reach(card: Card, effect: Effect) -> str:
-    colour = card.image.channels > 1
-    moved = effect.moved / 255 if colour else effect.moved
-    return next(words for bound, words in (REACH_COLOUR if colour else REACH) if moved >= bound)
 
 
 def _cost(card: Card, level: Level) -> str:
@@ -168,11 +169,11 @@ def _offer(card: Card, draws: int) -> str:
 
 def _tile(card: Card, session: Session, effects: Effects, level: int) -> str:
     effect = effects[level]
-    spoken = f"Level {level}, {_with_unit(card, effect)} {moved_name(card).lower()}"
+    spoken = f"Level {level}, {with_unit(card, effect)} {moved_name(card).lower()}"
     return (
         f'<button type="button" class="fx" data-level="{level}" {intent("level", level=level)}'
         f'{html.state("pressed", level == session.view.level)} aria-label="{spoken}">'
-        f"{_map(card, effect, effects, TILE, '')}<span><b>{level}</b>{_with_unit(card, effect)}</span></button>"
+        f"{_map(card, effect, effects, TILE, '')}<span><b>{level}</b>{with_unit(card, effect)}</span></button>"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.laddering import Below, Rows
 from app.mixing import Space
 from app.recipes import MAX_SEED
 from app.temperature import TOP
@@ -46,7 +47,7 @@ class ChooseModel(Intent):
 
 class ChooseScreen(Intent):
     do: Literal["screen"]
-    name: Literal["explore", "mix"]
+    name: Literal["explore", "levels", "mix"]
 
 
 class ChooseTab(Intent):
@@ -162,6 +163,29 @@ class DropEdits(Intent):
     do: Literal["drop_edits"]
 
 
+class ShowLadder(Intent):
+    """Another choice of rows, of what the levels below do, or of whether inactive levels are hidden."""
+
+    do: Literal["ladder"]
+    rows: Rows | None = None
+    below: Below | None = None
+    hidden: bool | None = None
+
+
+class DrawLadder(Intent):
+    """The next draws in every row."""
+
+    do: Literal["ladder_again"]
+
+
+class OpenCell(Intent):
+    """Open the cell of this row and draw on the Explore screen."""
+
+    do: Literal["cell"]
+    levels: Annotated[list[LevelIndex], Field(min_length=1, max_length=1000)]
+    draw: Annotated[int, Field(ge=0, lt=2**32)]
+
+
 class MixLevel(Intent):
     """Take one level from the other image."""
 
@@ -235,6 +259,9 @@ AnyIntent = Annotated[
     | SetImages
     | SetOutput
     | DropEdits
+    | ShowLadder
+    | DrawLadder
+    | OpenCell
     | MixLevel
     | MixCut
     | MixQuick

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+LARGE = 50_000  # latents; above it less is measured unasked
+
 Pixels = NDArray[np.float64]  # [H, W, C] in 0..1
 
 # matplotlib's viridis (CC0) at nine even places; straight lines between them are close enough for a map

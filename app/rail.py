@@ -12,10 +12,10 @@ import json
 from app import html, recipes
 from app.client import Card, Group, Level
 from app.html import attribute, icon, intent, text
+from app.laddering import inactive
 from app.state import MANY_LEVELS, Session
 from app.temperature import PRESETS, TICKS, in_words, position, with_locks
 
-INACTIVE = 0.05  # bits
 POSITIONS = 1000  # steps of the native range input
 
 PRESET_NAMES = {
@@ -98,10 +98,12 @@ def _row(card: Card, session: Session, level: Level) -> str:
     value = session.recipe["temperature"][index]
     selected, locked = index == session.view.level, index in session.view.locks
     held = index in recipes.held(session.recipe)
-    dead = level.kl_bits is not None and level.kl_bits < INACTIVE
+    dead = inactive(level)
     classes = " ".join(["lrow", *(["sel"] if selected else []), *(["dead"] if dead else [])])
     draw = recipes.draw(session.recipe, index)
-    title = "Comes from another image" if held else f"Draw {draw}. Draw level {index} again" + " (R)" * selected
+    title = f"Draw {draw}. Draw level {index} again" + " (R)" * selected
+    if held:
+        title = "Comes from another image, or an edit draws it"
     label = f"Level {index}, {html.spoken(level.group)}, temperature"
     named = f' title="{attribute(level.label)}"' if level.label else ""
     return (

@@ -155,6 +155,28 @@ def drawn_again(card: Card, recipe: Recipe, rows: Sequence[Sequence[int]], draws
     }
 
 
+def as_draws(resolved: Recipe) -> Recipe:
+    """A resolved recipe as the screen edits it, with its `resample` edits as draws and temperatures of the levels.
+
+    That is the same image, of which dice, strips and rail can go on. Where anything else is edited, or a level twice,
+    the edits stay.
+    """
+    recipe = from_resolved(resolved)
+    edits = recipe["edits"]
+    named = [level for edit in edits for level in edit["levels"]]
+    plain = all(edit["op"] == "resample" and not edit.keys() & {"mask", "temperature"} for edit in edits)
+    if "seed" not in recipe["source"] or len(recipe["source"]) > 1 or not plain or len(named) > len(set(named)):
+        return recipe
+    recipe["edits"] = []
+    for edit in edits:
+        if edit.get("mode") == "mean":  # the mean of a prior is what it gives at temperature 0
+            cold = set(edit["levels"])
+            recipe = with_temperature(recipe, [0.0 if i in cold else t for i, t in enumerate(recipe["temperature"])])
+        else:
+            recipe = with_draw(recipe, edit["levels"], edit["draw"])
+    return recipe
+
+
 def _without_draw(change: dict[str, Any]) -> dict[str, Any]:
     """What is left of a level's change apart from its draw; "sample" is the mode that goes without saying."""
     return {key: value for key, value in change.items() if key != "draw" and (key, value) != ("mode", "sample")}

@@ -15,6 +15,8 @@ BIG, BIG_NARROW = 392, 280  # pixels on the screen
 THUMB, THUMB_NARROW = 84, 56
 TILE = 56
 
+_DONE = {"keep": "kept", "sample": "drawn again", "resample": "drawn again", "mean": "at the mean of their prior"}
+
 
 def toolbar(card: Card, session: Session, answer: Answer | None) -> str:
     recipe = session.recipe
@@ -138,7 +140,7 @@ def _alone(card: Card, session: Session, images: Sequence[SampleImage]) -> str:
     if level in session.view.locks:
         return _strip(title, "", f"Level {level} is locked. Unlock it to draw it again.")
     if level in recipes.held(recipe):
-        return _strip(title, "", f"Level {level} comes from another image.")
+        return _strip(title, "", f"Level {level} comes from another image, or an edit draws it.")
     held = [f"0–{level - 1} fixed" if level > 1 else "0 fixed"] if level else []
     same = [f"{html.span(range(level + 1, last + 1))} same noise"] if level < last else []
     now = recipes.draw(recipe, level)
@@ -205,11 +207,11 @@ def _edits(session: Session) -> str:
     parts = [
         f"levels {html.span(edit['levels'])} from {text(name_of(edit['source']))}, {edit['space']} space"
         if edit["op"] == "swap"
-        else f"levels {html.span(edit['levels'])} kept"
+        else f"levels {html.span(edit['levels'])} {_DONE.get(edit.get('mode', edit['op']), 'changed')}"
         for edit in edits
     ]
     return (
-        f'<p class="edits"><span>Mixed: {"; ".join(parts)}.</span><button type="button" class="btn"'
+        f'<p class="edits"><span>Edited: {"; ".join(parts)}.</span><button type="button" class="btn"'
         f" {intent('drop_edits')}>{icon(html.CLOSE)}Remove</button></p>"
     )
 

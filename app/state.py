@@ -14,6 +14,7 @@ from app import intents as do
 from app import mixing, recipes
 from app.client import Card, Recipe
 from app.intents import AnyIntent
+from app.laddering import LadderView
 from app.mixing import Mix, Source
 from app.temperature import PRESETS, clean, with_locks
 
@@ -22,6 +23,7 @@ MANY_LEVELS = 20  # from here on the groups of the rail are folded
 STRIP = 8  # draws in a strip
 
 T = TypeVar("T")
+Screen = Literal["explore", "levels", "mix"]
 FreshSeed = Callable[[], int]
 
 
@@ -65,6 +67,7 @@ class View:
     open: frozenset[str] = frozenset()
     measured: str | None = None  # the recipe for which a large model's levels were asked to be measured
     spaces: Literal["noise", "latent", "both"] = "both"
+    ladder: LadderView = field(default_factory=LadderView)
     theme: Literal["light", "dark"] = "light"
 
 
@@ -73,7 +76,7 @@ class Session:
     model: str
     explore: History[Recipe]
     mix: History[Mix]
-    screen: Literal["explore", "mix"] = "explore"
+    screen: Screen = "explore"
     view: View = field(default_factory=View)
     seq: int = 0  # the last intent that was applied
     note: str = ""  # something to say until the next intent
@@ -84,14 +87,18 @@ class Session:
 
     @property
     def history(self) -> History[Recipe] | History[Mix]:
-        """The history of the screen that is shown: undo never changes what is out of sight."""
-        return self.explore if self.screen == "explore" else self.mix
+        """The history of the screen that is shown: undo never changes what is out of sight. Levels looks at the
+        image of Explore."""
+        return self.mix if self.screen == "mix" else self.explore
 
     def changed(self, recipe: Recipe, gesture: int | None = None) -> Session:
         return replace(self, explore=self.explore.push(recipe, gesture))
 
     def mixed(self, mix: Mix) -> Session:
         return replace(self, mix=self.mix.push(mix))
+
+    def selected(self, card: Card, level: int) -> Session:
+        return self.seen(level=level, open=self.view.open | {card.group_of(level).name})
 
     def seen(self, **change: object) -> Session:
         return replace(self, view=replace(self.view, **change))  # type: ignore[arg-type]
@@ -109,7 +116,9 @@ def start(card: Card) -> Session:
     busiest = max(coarse, key=lambda level: card.levels[level].kl_bits or 0.0)
     folded = len(card.levels) > MANY_LEVELS
     names = [card.group_of(busiest).name] if folded else [group.name for group in card.groups]
-    return Session(card.id, History(recipe), History(mix), view=View(level=busiest, open=frozenset(names)))
+    ladder = LadderView(rows="groups" if folded and len(card.groups) > 1 else "levels")
+    view = View(level=busiest, open=frozenset(names), ladder=ladder)
+    return Session(card.id, History(recipe), History(mix), view=view)
 
 
 def apply(session: Session, wanted: Sequence[AnyIntent], card: Card, fresh_seed: FreshSeed) -> Session:
@@ -138,7 +147,7 @@ def _apply(session: Session, intent: AnyIntent, card: Card, fresh_seed: FreshSee
         case do.ChooseTheme():
             return session.seen(theme=intent.name)
         case do.SelectLevel():
-            return session.seen(level=intent.level, open=view.open | {card.group_of(intent.level).name})
+            return session.selected(card, intent.level)
         case do.SelectImage():
             return session.seen(image=intent.image, gallery=False)
         case do.ShowGallery():
@@ -178,6 +187,11 @@ def _apply(session: Session, intent: AnyIntent, card: Card, fresh_seed: FreshSee
             return session.changed(recipes.with_output(recipe, intent.image))
         case do.DropEdits():
             return session.changed({**recipe, "edits": []})
+        case do.ShowLadder():
+            chosen = intent.model_dump(include={"rows", "below", "hidden"}, exclude_none=True)
+            return session.seen(ladder=replace(view.ladder, **chosen))
+        case do.DrawLadder():
+            return session.seen(ladder=replace(view.ladder, page=view.ladder.page + 1))
         case _:
             return _apply_mix(session, intent, card)
 
@@ -219,9 +233,9 @@ def _fitting(session: Session, card: Card) -> Session:
 
 
 def _with_history(session: Session, step: Literal["undo", "redo"]) -> Session:
-    if session.screen == "explore":
-        return replace(session, explore=getattr(session.explore, step)())
-    return replace(session, mix=getattr(session.mix, step)())
+    if session.screen == "mix":
+        return replace(session, mix=getattr(session.mix, step)())
+    return replace(session, explore=getattr(session.explore, step)())
 
 
 def _new_pair(session: Session, card: Card, fresh_seed: FreshSeed) -> Session:

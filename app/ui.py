@@ -130,6 +130,8 @@ def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
             region("head", "itabs", "effect")
             plot = gr.Plot(show_label=False, container=False, elem_id="bits")
             region("foot")
+    with gr.Column(elem_id="levels"):
+        region("ladder_heading", "ladder_status", "ladder")
     with gr.Column(elem_id="mix"):
         region("heading")
         with gr.Row(elem_id="mixtop"):

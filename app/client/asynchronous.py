@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
+from pydantic import BaseModel
 
 from app.client import calls
 from app.client.answers import (
@@ -28,6 +29,7 @@ from app.client.errors import UNREACHABLE, ApiError, error_of, seconds_to_wait
 from app.client.events import LOST_IN_A_ROW, EventReader
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 REMEMBERED_BYTES = 64 * 2**20
 
@@ -35,9 +37,9 @@ REMEMBERED_BYTES = 64 * 2**20
 class Client:
     """Asks one server. Every method raises ApiError, and nothing else, when it gets no good answer.
 
-    Samples are a function of model and recipe, so recent answers are remembered: undo and going back to a level
-    that was looked at before ask for nothing. Where the server is busy, it is asked again when it says, as long as
-    that takes less than `patience_s` in all.
+    Samples and inspections are functions of model and question, so recent answers are remembered: undo and going
+    back to a level that was looked at before ask for nothing. Where the server is busy, it is asked again when it
+    says, as long as that takes less than `patience_s` in all.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Client:
         self.url = url.rstrip("/")
         self._http = http
         self._patience_s, self._sleep = patience_s, sleep
-        self._remembered: OrderedDict[str, Answer] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[BaseModel, int]] = OrderedDict()  # with its weight in bytes
         self._bytes = 0
 
     @classmethod
@@ -75,14 +77,7 @@ class Client:
 
     async def sample(self, model: str, recipe: Recipe) -> Answer:
         """The images of a recipe."""
-        call = calls.sample(model, recipe)
-        key = f"{call.path} {(call.content or b'').decode()}"
-        if key in self._remembered:
-            self._remembered.move_to_end(key)
-            return self._remembered[key]
-        answer = await self._ask(call)
-        self._remember(key, answer)
-        return answer
+        return await self._recall(calls.sample(model, recipe))
 
     async def sample_arrays(self, model: str, recipe: Recipe) -> Arrays:
         """`pixels` [n, H, W, C] uint8, and what the recipe's `output.include` names."""
@@ -98,15 +93,15 @@ class Client:
 
     async def ladder(self, model: str, recipe: Recipe, **options: Any) -> Ladder:
         """What each level controls: `rows`, `draws`, `show`, `first_draw`, `below`, `index`."""
-        return await self._ask(calls.ladder(model, recipe, options))
+        return await self._recall(calls.ladder(model, recipe, options))
 
     async def rate_maps(self, model: str, subject: Mapping[str, Any]) -> RateMaps:
         """Where the bits of an image go: `{"example": 0}`, `{"image": ..}`, `{"latents": ..}` or `{"recipe": ..}`."""
-        return await self._ask(calls.rate_maps(model, subject))
+        return await self._recall(calls.rate_maps(model, subject))
 
     async def progressive(self, model: str, subject: Mapping[str, Any], **options: Any) -> Progressive:
         """How many levels an image needs: `steps`, `others`, `temperature`, `seed`, `scale`."""
-        return await self._ask(calls.progressive(model, subject, options))
+        return await self._recall(calls.progressive(model, subject, options))
 
     async def sensitivity(self, model: str, recipe: Recipe, **options: Any) -> Sensitivity:
         """How much an image moves with the temperature of each level: `levels`, `step`, `index`."""
@@ -180,13 +175,24 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    def _remember(self, key: str, answer: Answer) -> None:
-        self._remembered[key] = answer
-        self._bytes += _weight(key, answer)
+    async def _recall(self, call: Call[M]) -> M:
+        """The answer as it was the last time, or else now."""
+        key = f"{call.path} {(call.content or b'').decode()}"
+        if key in self._remembered:
+            self._remembered.move_to_end(key)
+            return cast(M, self._remembered[key][0])
+        response = await self._send(call)
+        answer, weight = call.read(response), len(key) + len(response.content)
+        self._bytes += weight - self._remembered.pop(key, (answer, 0))[1]  # another may have asked meanwhile
+        self._remembered[key] = answer, weight
         while self._bytes > REMEMBERED_BYTES:
-            self._bytes -= _weight(*self._remembered.popitem(last=False))
+            self._bytes -= self._remembered.popitem(last=False)[1][1]
+        return answer
 
     async def _ask(self, call: Call[T]) -> T:
+        return call.read(await self._send(call))
+
+    async def _send(self, call: Call[Any]) -> httpx.Response:
         left = self._patience_s
         while True:
             try:
@@ -196,11 +202,7 @@ class Client:
             except httpx.TransportError as error:
                 raise ApiError("unreachable", UNREACHABLE) from error
             if response.is_success:
-                return call.read(response)
+                return response
             wait = seconds_to_wait(error_of(response), left)
             left -= wait
             await self._sleep(wait)
-
-
-def _weight(key: str, answer: Answer) -> int:
-    return 4 * len(key) + sum(len(image.data) for image in answer.images)

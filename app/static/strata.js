@@ -47,6 +47,7 @@ window.strata = (() => {
     busProps = props;
     document.body.classList.toggle("dark", document.documentElement.dataset.theme === "dark");
     for (const [id, role, label] of [["explore", "tabpanel", "tab-explore"], ["mix", "tabpanel", "tab-mix"],
+      ["levels", "tabpanel", "tab-levels"],
       ["r-effect", "tabpanel", "itab-effect"], ["bits", "tabpanel", "itab-bits"]]) {
       document.getElementById(id)?.setAttribute("role", role);
       document.getElementById(id)?.setAttribute("aria-labelledby", label);

@@ -91,8 +91,54 @@ class FakeApi:
                 return httpx.Response(400, json=problem)
             return httpx.Response(200, json=self.sample(parts[2], self.tokens[token]))
         if parts[-1] == "inspect":
-            return httpx.Response(200, content=ladder_arrays(json.loads(request.content)))
+            return self.inspect(parts[2], json.loads(request.content), request.headers["Accept"])
         return httpx.Response(200, json=self.sample(parts[2], json.loads(request.content)))
+
+    def inspect(self, model: str, question: dict[str, Any], accept: str) -> httpx.Response:
+        if accept == "application/x-npz":
+            return httpx.Response(200, content=ladder_arrays(question))
+        return httpx.Response(200, json=self.ladder(model, question))
+
+    def cell(self, model: str, recipe: dict[str, Any]) -> dict[str, Any]:
+        """An image with the recipe that makes it, as `sample` makes it."""
+        answer = self.sample(model, recipe)
+        return {**answer["images"][0], "recipe": answer["recipe"], "recipe_id": answer["recipe_id"]}
+
+    def ladder(self, model: str, question: dict[str, Any]) -> dict[str, Any]:
+        """Rows that move less and less ink; a cell is the recipe with its row's levels drawn again."""
+        assert question["kind"] == "ladder_grid"
+        base, first = question["recipe"], question["first_draw"]
+        lower = {tuple(row): list(range(row[0] + 1, 4)) for row in question["rows"]}
+        rows = []
+        for index, levels in enumerate(question["rows"]):
+            cells = []
+            for draw in range(first, first + question["show"]):
+                edits = [{"op": "resample", "levels": levels, "draw": draw, "mode": "sample"}]
+                if question["below"] == "mean" and lower[tuple(levels)]:
+                    edits.append({"op": "resample", "levels": lower[tuple(levels)], "draw": 0, "mode": "mean"})
+                cells.append({**self.cell(model, {**base, "edits": base["edits"] + edits}), "draw": draw})
+            picture = self.cell(model, base)
+            rows.append(
+                {
+                    "levels": levels,
+                    "group": None,
+                    "kl_bits": 1.5,
+                    "share": 0.1,
+                    "mean_change": 9.0,
+                    "ink_moved": 0.5 / (1 + index),
+                    "change": picture,
+                    "deviation": picture,
+                    "cells": cells,
+                }
+            )
+        scale = {"top": 80.0, "unit": "grey levels", "colours": "viridis"}
+        return {
+            "base": self.cell(model, base),
+            "below": question["below"],
+            "draws": question["draws"],
+            "scales": {"change": scale, "deviation": scale},
+            "rows": rows,
+        }
 
     def sample(self, model: str, recipe: dict[str, Any]) -> dict[str, Any]:
         source = recipe["source"]

@@ -147,6 +147,66 @@ def test_a_model_of_many_levels_measures_one_unless_asked() -> None:
     assert "Measure all 65 levels" in person.regions["effect"]
 
 
+# --- Levels ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_ladder_is_one_call_and_comes_in_a_moment(person: Person) -> None:
+    person.wants({"do": "screen", "name": "levels"})
+    assert 'id="base"' in person.regions["ladder_heading"]
+    assert "Drawing 5 rows again, 16 draws each" in person.regions["ladder_status"]
+    person.api.requests.clear()
+    person.waits()
+    assert set(person.regions) == {"ladder", "ladder_status"}
+    assert person.regions["ladder_status"] == ""
+    (asked,) = person.api.recipes
+    assert (asked["kind"], asked["rows"], asked["recipe"]["n"]) == ("ladder_grid", [[0], [1], [2], [3], [1, 2]], 1)
+
+
+def test_a_cell_opens_its_recipe_in_explore_and_undo_leads_back(person: Person) -> None:
+    person.wants({"do": "screen", "name": "levels"}).waits()
+    before = person.session.recipe
+    person.wants({"do": "cell", "levels": [2], "draw": 4})
+    assert (person.session.screen, person.session.view.level) == ("explore", 2)
+    assert person.session.recipe["levels"] == {"2": {"draw": 4}}
+    assert 'id="shown"' in person.regions["pictures"]
+    assert person.wants({"do": "undo"}).session.recipe == before
+
+
+def test_below_a_cell_the_mean_is_a_temperature_of_nothing(person: Person) -> None:
+    person.wants({"do": "screen", "name": "levels"}, {"do": "ladder", "below": "mean"})
+    person.wants({"do": "cell", "levels": [1], "draw": 1})
+    assert person.session.recipe["temperature"] == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_a_cell_that_is_not_there_changes_nothing(person: Person) -> None:
+    person.wants({"do": "screen", "name": "levels"}).waits()
+    before = person.session
+    person.wants({"do": "cell", "levels": [9], "draw": 4})
+    assert (person.session.screen, person.session.recipe) == ("levels", before.recipe)
+
+
+def test_a_link_brings_the_ladder_back(person: Person) -> None:
+    person.wants(
+        {"do": "level", "level": 2},
+        {"do": "image", "image": 1},
+        {"do": "screen", "name": "levels"},
+        {"do": "ladder", "rows": "groups"},
+        {"do": "ladder", "below": "resample", "hidden": False},
+        {"do": "ladder_again"},
+    )
+    link = httpx.URL("http://x/?" + _link(person.regions))
+    again = Person(person.api, dict(link.params)).opens().wants().session
+    assert (again.screen, again.recipe, again.view) == ("levels", person.session.recipe, person.session.view)
+
+
+def test_a_busy_server_leaves_the_ladder_and_says_so(person: Person) -> None:
+    person.wants({"do": "screen", "name": "levels"})
+    person.api.answer_with = httpx.Response(429, headers={"Retry-After": "2"}, json={"detail": "full"})
+    person.waits()
+    assert set(person.regions) == {"ladder_status"}
+    assert "Busy. Next try in 2 s." in person.regions["ladder_status"]
+
+
 # --- links ----------------------------------------------------------------------------------------------------------
 
 

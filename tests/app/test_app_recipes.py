@@ -7,6 +7,7 @@ import copy
 import json
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fake_api import FakeApi, make_card
@@ -140,3 +141,37 @@ def test_a_token_of_ones_own_unpacks_to_the_recipe(recipe: Recipe) -> None:
     assert "=" not in token
     packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     assert json.loads(zlib.decompress(packed)) == recipe
+
+
+# --- the cells of a ladder ------------------------------------------------------------------------------------------
+
+
+def resampled(*edits: dict[str, Any], **changes: Any) -> Recipe:
+    return {**recipes.first(CARD), "n": 1, "edits": list(edits), **changes}
+
+
+def test_a_level_drawn_again_by_an_edit_becomes_a_draw_of_it() -> None:
+    edit = {"op": "resample", "levels": [1, 2], "draw": 3, "mode": "sample"}
+    assert recipes.as_draws(resampled(edit)) == recipes.with_draw(resampled(), [1, 2], 3)
+
+
+def test_a_level_at_its_mean_becomes_a_temperature_of_nothing() -> None:
+    drawn = {"op": "resample", "levels": [1], "draw": 3, "mode": "sample"}
+    mean = {"op": "resample", "levels": [2, 3], "draw": 0, "mode": "mean"}
+    recipe = recipes.as_draws(resampled(drawn, mean))
+    assert recipe["edits"] == []
+    assert recipe["temperature"] == [1.0, 1.0, 0.0, 0.0]
+    assert recipes.draw(recipe, 1) == 3
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        resampled({"op": "resample", "levels": [1], "draw": 3}, source={"example": 1}),
+        resampled({"op": "resample", "levels": [1], "draw": 3, "temperature": 0.5}),
+        resampled({"op": "resample", "levels": [1], "draw": 3}, {"op": "resample", "levels": [1], "draw": 4}),
+        resampled({"op": "swap", "levels": [1], "source": {"seed": 3}, "space": "noise"}),
+    ],
+)
+def test_other_edits_stay_as_they_are(recipe: Recipe) -> None:
+    assert recipes.as_draws(recipe)["edits"] == recipe["edits"]

@@ -293,6 +293,9 @@ def test_everything_can_be_done_from_the_keyboard(screen: Screen) -> None:
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.get_by_role("tab", name="Explore").focus()
     keys.press("ArrowRight")
+    expect(page.locator(".lr").first).to_be_visible(timeout=ANSWER_MS)
+    expect(page.get_by_role("tab", name="Levels")).to_be_focused()
+    keys.press("ArrowRight")
     expect(page.locator("#mix-noise")).to_be_visible(timeout=ANSWER_MS)
     expect(page.get_by_role("tab", name="Mix")).to_be_focused()
 
@@ -318,9 +321,9 @@ def test_letters_typed_into_a_field_are_no_commands(screen: Screen) -> None:
 def test_no_screen_scrolls_sideways(screen: Screen, width: int) -> None:
     screen.page.set_viewport_size({"width": width, "height": 800})
     expect(screen.page.locator(".strip")).to_be_visible(timeout=ANSWER_MS)
-    for name in ("Explore", "Mix"):
+    for name, part in (("Explore", "#shown"), ("Levels", ".lr"), ("Mix", "#mix-noise")):
         screen.page.get_by_role("tab", name=name).click()
-        expect(screen.page.locator("#mix-noise" if name == "Mix" else "#shown")).to_be_visible(timeout=ANSWER_MS)
+        expect(screen.page.locator(part).first).to_be_visible(timeout=ANSWER_MS)
         assert screen.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
