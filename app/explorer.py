@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import randbelow
 
-from app import header, inspector, laddering, levels, mix, mixing, rail, recipes, stage
-from app.client import Answer, ApiError, Card, Client, Ladder, Recipe, SampleImage, Unavailable
-from app.intents import AnyIntent, ChooseModel, OpenCell
+from app import header, inspector, laddering, levels, mix, mixing, rail, recipes, reconstruct, reconstructing, stage
+from app.client import Answer, ApiError, Card, Client, Ladder, Recipe, SampleImage, Step, Unavailable
+from app.intents import AnyIntent, ChooseModel, OpenCell, Upload
 from app.measure import LARGE, Effect, decode, distance, effects
 from app.mixing import Mix, Source
 from app.state import FreshSeed, History, Session, View, apply, key, start
@@ -25,15 +25,18 @@ Regions = dict[str, str]
 EXPLORE = ("toolbar", "pictures", "status", "rail", "head", "itabs", "strips", "effect", "foot")
 MIX = ("heading", "sources", "levels", "results", "mix_status", "matrix")
 LEVELS = ("ladder_heading", "ladder_status", "ladder")
-REGIONS = ("header", *EXPLORE, *LEVELS, *MIX)
-TROUBLE = {"explore": "status", "levels": "ladder_status", "mix": "mix_status"}  # where it is said
-LATER_TROUBLE = {"explore": "strips", "levels": "ladder_status", "mix": "matrix"}
+RECONSTRUCT = ("question", "rec_status", "picker", "kept", "curve", "steps")
+REGIONS = ("header", *EXPLORE, *LEVELS, *MIX, *RECONSTRUCT)
+# where each screen says what could not be had: of what must be there at once, and of what may take a moment
+TROUBLE = {"explore": "status", "levels": "ladder_status", "mix": "mix_status", "reconstruct": "rec_status"}
+LATER_TROUBLE = {"explore": "strips", "levels": "ladder_status", "mix": "matrix", "reconstruct": "rec_status"}
 
 EFFECT_DRAWS = 16
 EFFECT_ROWS = 32  # measured in one request
 MANY = 64  # levels; above it all of them are measured only when asked, as above LARGE latents
 AT_ONCE = 2  # requests under way for one screen; the image itself never waits for them
 NEW_SEEDS = 10_000
+PICTURES = 12  # test images to pick from at a glance
 MEASURED_KEPT = 16  # images whose effects are remembered
 
 
@@ -59,6 +62,7 @@ class Explorer:
         self._cards: dict[str, Card] = {}
         self._default: str | None = None
         self._measured: dict[str, Measured] = {}
+        self._examples: dict[str, list[str]] = {}
         self._background = asyncio.Semaphore(AT_ONCE)
 
     async def open(self, query: Mapping[str, str]) -> tuple[Session | None, Regions]:
@@ -94,12 +98,11 @@ class Explorer:
         session = await self._applied(session, wanted)
         card = self._cards[session.model]
         regions = self._controls(card, session)
+        answer: Answer | Step | None = None
         try:
-            shown = {"explore": self._explore, "levels": self._levels, "mix": self._mix}[session.screen]
-            answer, pictures = await shown(card, session)
+            answer, pictures = await self._shown(card, session)
             regions |= pictures
         except ApiError as error:
-            answer = None
             regions[TROUBLE[session.screen]] = stage.trouble(error)
         regions["header"] = self._header(card, session, answer)
         return session, regions
@@ -113,7 +116,7 @@ class Explorer:
             elif session.screen == "levels":
                 found = await self._ladder(card, session)
                 yield {"ladder": levels.grid(card, session, found), "ladder_status": ""}
-            else:
+            elif session.screen == "explore":
                 yield {"strips": await self._strips(card, session)}
                 await self._measure(card, session)
                 yield self._inspected(card, session)
@@ -134,8 +137,19 @@ class Explorer:
                 session = session.seen(theme=session.view.theme)
             elif isinstance(intent, OpenCell) and intent.seq > session.seq:
                 session = replace(await self._opened(card, session, intent), seq=intent.seq)
+            elif isinstance(intent, Upload) and intent.seq > session.seq:
+                session = replace(await self._uploaded(card, session, intent), seq=intent.seq)
             session = apply(session, [intent], card, self._fresh_seed)
         return session
+
+    async def _uploaded(self, card: Card, session: Session, sent: Upload) -> Session:
+        """The image as the model sees it, to be reconstructed. What is no image changes nothing, and is told."""
+        try:
+            encoded = await self._client.encode(card.id, base64.b64decode(sent.data), sent.media_type)
+        except (ApiError, ValueError) as error:
+            return replace(session, note=error.sentence if isinstance(error, ApiError) else "This is no image file.")
+        source = reconstructing.Source(image=encoded.image.data)
+        return session.reconstructed(replace(session.reconstruct.present, source=source))
 
     async def _opened(self, card: Card, session: Session, cell: OpenCell) -> Session:
         """Explore with the recipe of a cell of the ladder. A cell that is not there changes nothing."""
@@ -152,7 +166,7 @@ class Explorer:
     async def _restored(self, card: Card, query: Mapping[str, str]) -> Session:
         """What the link says, as far as it makes sense; the rest as at the start."""
         session = start(card)
-        if query.get("screen") in ("levels", "mix"):
+        if query.get("screen") in ("levels", "mix", "reconstruct"):
             session = replace(session, screen=query["screen"])  # type: ignore[arg-type]
         session = replace(session, view=_view(session.view, card, query))
         if (b := mixing.from_text(query.get("b", ""), card)) is not None:
@@ -171,11 +185,15 @@ class Explorer:
             return replace(session, note=f"The recipe in the link cannot be used: {error.sentence}")
         if session.screen == "mix":
             return replace(session, mix=History(mixing.from_recipe(recipe, session.mix.present)))
+        if session.screen == "reconstruct":
+            now = reconstructing.from_recipe(recipe, session.reconstruct.present, len(card.levels))
+            return replace(session, reconstruct=History(now))
         return replace(session, explore=History(recipe))
 
     async def _read_cards(self) -> None:
         models = await self._client.models()
         self._client.forget()
+        self._examples.clear()
         self._cards = {card.id: card for card in models.data if isinstance(card, Card) and card.state == "ready"}
         if not self._cards:
             reasons = "; ".join(f"{card.id}: {card.reason}" for card in models.data if isinstance(card, Unavailable))
@@ -191,10 +209,23 @@ class Explorer:
         """All that needs no answer, so that controls follow even while the server is busy."""
         if session.screen == "levels":
             return {}
+        if session.screen == "reconstruct":
+            return {"question": reconstruct.heading(session)}
         if session.screen == "mix":
             return {"heading": mix.heading(card, session), "levels": mix.levels(card, session.mix.present)}
         tabs = {"itabs": inspector.tabs(session)}
         return {"rail": rail.rail(card, session), **tabs, **self._inspected(card, session)}
+
+    async def _shown(self, card: Card, session: Session) -> tuple[Answer | Step, Regions]:
+        match session.screen:
+            case "explore":
+                return await self._explore(card, session)
+            case "levels":
+                return await self._levels(card, session)
+            case "mix":
+                return await self._mix(card, session)
+            case "reconstruct":
+                return await self._reconstruct(card, session)
 
     async def _explore(self, card: Card, session: Session) -> tuple[Answer, Regions]:
         answer = await self._client.sample(card.id, session.recipe)
@@ -224,7 +255,27 @@ class Explorer:
             "mix_status": "",
         }
 
-    def _header(self, card: Card, session: Session, answer: Answer | None) -> str:
+    async def _reconstruct(self, card: Card, session: Session) -> tuple[Step, Regions]:
+        """Every step at once, so that the scrubber asks for nothing more."""
+        now = session.reconstruct.present
+        found = await self._client.progressive(card.id, now.source.subject, others=now.others)
+        maps = await self._client.rate_maps(card.id, now.source.subject)
+        return found.steps[now.kept], {
+            "rec_status": stage.note(session),
+            "picker": reconstruct.picker(card, now, await self._pictures(card)),
+            "kept": reconstruct.view(card, now, found, maps),
+            "curve": reconstruct.curve(now, found),
+            "steps": reconstruct.strip(card, now, found),
+        }
+
+    async def _pictures(self, card: Card) -> list[str]:
+        """The model's test images for `<img src>`."""
+        if card.id not in self._examples:
+            files = [await self._client.example(card, example.index) for example in card.examples[:PICTURES]]
+            self._examples[card.id] = ["data:image/png;base64," + base64.b64encode(png).decode() for png in files]
+        return self._examples[card.id]
+
+    def _header(self, card: Card, session: Session, answer: Answer | Step | None) -> str:
         return header.header(list(self._cards), card, session, answer, self._client.url)
 
     # --- in a moment ------------------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from app import html, laddering, mixing, recipes
-from app.client import Answer, Card, Metric, Recipe
+from app import html, laddering, mixing, recipes, reconstructing
+from app.client import Answer, Card, Metric, Recipe, Step
 from app.html import attribute, icon, intent, text
 from app.state import Session
 
-SCREENS = {"explore": "Explore", "levels": "Levels", "mix": "Mix"}
+SCREENS = {"explore": "Explore", "levels": "Levels", "mix": "Mix", "reconstruct": "Reconstruct"}
+
+LONGEST = 16_000  # a token with a large image of one's own in it makes no link that servers take
 
 LOGO = (
     '<svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">'
@@ -25,8 +27,9 @@ LOGO = (
 KEYS = {
     "Z": "undo",
     "Shift Z": "redo",
-    "N": "new seed, or a new pair on Mix",
+    "N": "new seed; a new pair on Mix, another test image on Reconstruct",
     "R": "draw the selected level again",
+    "[ and ]": "on Reconstruct: one level less or more",
     "1 – 9": "go to the first, second, … resolution",
     "← → ↑ ↓": "on a handle: 0.01 colder or hotter",
     "Page ↑ ↓": "on a handle: 0.10",
@@ -37,7 +40,7 @@ KEYS = {
 }
 
 
-def header(cards: Sequence[str], card: Card, session: Session, answer: Answer | None, api: str) -> str:
+def header(cards: Sequence[str], card: Card, session: Session, answer: Answer | Step | None, api: str) -> str:
     """The header. `cards` names the models to choose from; `answer` is what is on the screen, for its recipe."""
     options = "".join(
         f"<option{html.flag('selected', model == card.id)} value='{attribute(model)}'>{text(model)}</option>"
@@ -73,13 +76,15 @@ def bare() -> str:
     return f'<header class="top"><div class="brand">{LOGO}<b>Strata</b></div></header>'
 
 
-def link(session: Session, answer: Answer | None) -> str:
+def link(session: Session, answer: Answer | Step | None) -> str:
     """The part of the address after `?`: the recipe of the screen as `r`, and what is selected."""
     view, mix = session.view, session.mix.present
     parts = {"model": session.model, "screen": session.screen, "level": str(view.level)}
     if session.screen == "mix":
         parts |= {"b": mixing.to_text(mix.b), "spaces": view.spaces}
         recipe = mixing.mixed(mix, "noise", len(mix.temperature))
+    elif session.screen == "reconstruct":
+        recipe = reconstructing.recipe(session.reconstruct.present, len(session.recipe["temperature"]))
     elif session.screen == "levels":
         parts |= {"image": str(view.image), **laddering.to_query(view.ladder)}
         recipe = session.recipe
@@ -88,7 +93,12 @@ def link(session: Session, answer: Answer | None) -> str:
         parts |= {"locks": ",".join(map(str, sorted(view.locks)))} if view.locks else {}
         parts |= {"gallery": "1"} if view.gallery else {}
         recipe = session.recipe
-    return urlencode({**parts, "r": answer.token if answer else recipes.to_token(recipe)}, safe=",")
+    if answer and session.screen != "levels":  # which shows the mean of whatever Explore shows
+        recipe = answer.recipe
+    token = answer.token if isinstance(answer, Answer) and recipe is answer.recipe else recipes.to_token(recipe)
+    if len(token) <= LONGEST:
+        parts["r"] = token
+    return urlencode(parts, safe=",")
 
 
 def curl(api: str, model: str, recipe: Recipe) -> str:

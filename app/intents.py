@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.laddering import Below, Rows
 from app.mixing import Space
 from app.recipes import MAX_SEED
+from app.reconstructing import Others
 from app.temperature import TOP
 
 LevelIndex = Annotated[int, Field(ge=0)]
@@ -47,7 +48,7 @@ class ChooseModel(Intent):
 
 class ChooseScreen(Intent):
     do: Literal["screen"]
-    name: Literal["explore", "levels", "mix"]
+    name: Literal["explore", "levels", "mix", "reconstruct"]
 
 
 class ChooseTab(Intent):
@@ -135,7 +136,7 @@ class SetSeed(Intent):
 
 
 class NewSeed(Intent):
-    """Any other seed; on the Mix screen, any other pair."""
+    """Any other seed; on the Mix screen, any other pair; on Reconstruct, any other test image."""
 
     do: Literal["new_seed"]
 
@@ -235,6 +236,36 @@ class MixExplore(Intent):
     space: Space
 
 
+class PickExample(Intent):
+    """Reconstruct another test image."""
+
+    do: Literal["pick"]
+    example: Annotated[int, Field(ge=0)]
+
+
+class Upload(Intent):
+    """Reconstruct an image of one's own: a file of at most 8 MiB, in base64."""
+
+    do: Literal["upload"]
+    media_type: Literal["image/png", "image/jpeg", "image/webp"]
+    data: Annotated[str, Field(max_length=12 * 2**20)]
+
+
+class KeepLevels(Intent):
+    """Keep the first levels. Values with the same `gesture` are one undo step."""
+
+    do: Literal["kept"]
+    kept: Annotated[int, Field(ge=0)]
+    gesture: int | None = None
+
+
+class ChooseOthers(Intent):
+    """What the levels that are not kept do."""
+
+    do: Literal["others"]
+    others: Others
+
+
 AnyIntent = Annotated[
     Retry
     | Undo
@@ -268,6 +299,10 @@ AnyIntent = Annotated[
     | MixSource
     | MixSwap
     | MixSpaces
-    | MixExplore,
+    | MixExplore
+    | PickExample
+    | Upload
+    | KeepLevels
+    | ChooseOthers,
     Field(discriminator="do"),
 ]

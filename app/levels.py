@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app import html, inspector, laddering
+from app import html, inspector, laddering, stage
 from app.client import Card, Ladder, LadderRow, SampleImage
 from app.html import attribute, icon, intent, pixels, text
 from app.laddering import COLUMNS, Part, inactive
@@ -42,7 +42,7 @@ def heading(card: Card, session: Session, image: SampleImage | None) -> str:
         f'<button type="button" class="btn line" {intent("ladder_again")}>{icon(html.DICE)}Draw all again</button>'
         "</div></div>"
         + (f'<p class="mut">{NO_NOISE}.</p>' if not laddering.has_noise(card, recipe) else "")
-        + (f'<p class="stat warn" role="alert">{text(session.note)}</p>' if session.note else "")
+        + stage.note(session)
     )
 
 

@@ -25,6 +25,9 @@ VIRIDIS = np.array(
     dtype=np.float64,
 )  # fmt: skip
 
+# ColorBrewer's RdBu at five places, from blue over white to red
+RDBU = np.array([(33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43)], dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -80,3 +83,11 @@ def png_url(pixels: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def signed_map(difference: Pixels) -> str:
+    """[H, W, C] differences from -1 to 1, mean over channels, as a `data:` PNG: blue below zero, white there,
+    red above."""
+    places = np.clip(difference.mean(axis=-1), -1.0, 1.0) + 1.0
+    colours = np.stack([np.interp(places, (0.0, 0.5, 1.0, 1.5, 2.0), RDBU[:, c]) for c in range(3)], axis=-1)
+    return png_url(colours.round().astype(np.uint8))

@@ -93,7 +93,7 @@ def status(card: Card, session: Session, answer: Answer) -> str:
     )
     said = "".join(f"<span>{fact}</span>" for fact in facts)
     return (
-        f'{_note(session)}<div class="stat"><p class="idle" role="status">{said}</p>'
+        f'{note(session)}<div class="stat"><p class="idle" role="status">{said}</p>'
         f'<p class="wait">{_what_is_computed(card, session)}</p>{pages}</div>{_edits(session)}'
     )
 
@@ -224,7 +224,7 @@ def _milliseconds(value: float) -> str:
     return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
 
 
-def _note(session: Session) -> str:
+def note(session: Session) -> str:
     return f'<p class="stat warn" role="alert">{text(session.note)}</p>' if session.note else ""
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
 from app import intents as do
-from app import mixing, recipes
+from app import mixing, recipes, reconstructing
 from app.client import Card, Recipe
 from app.intents import AnyIntent
 from app.laddering import LadderView
 from app.mixing import Mix, Source
+from app.reconstructing import Reconstruction
 from app.temperature import PRESETS, clean, with_locks
 
 STEPS = 200  # undo steps that are kept
@@ -23,7 +24,7 @@ MANY_LEVELS = 20  # from here on the groups of the rail are folded
 STRIP = 8  # draws in a strip
 
 T = TypeVar("T")
-Screen = Literal["explore", "levels", "mix"]
+Screen = Literal["explore", "levels", "mix", "reconstruct"]
 FreshSeed = Callable[[], int]
 
 
@@ -76,6 +77,7 @@ class Session:
     model: str
     explore: History[Recipe]
     mix: History[Mix]
+    reconstruct: History[Reconstruction]
     screen: Screen = "explore"
     view: View = field(default_factory=View)
     seq: int = 0  # the last intent that was applied
@@ -86,16 +88,19 @@ class Session:
         return self.explore.present
 
     @property
-    def history(self) -> History[Recipe] | History[Mix]:
+    def history(self) -> History[Recipe] | History[Mix] | History[Reconstruction]:
         """The history of the screen that is shown: undo never changes what is out of sight. Levels looks at the
         image of Explore."""
-        return self.mix if self.screen == "mix" else self.explore
+        return {"mix": self.mix, "reconstruct": self.reconstruct}.get(self.screen, self.explore)  # type: ignore[return-value]
 
     def changed(self, recipe: Recipe, gesture: int | None = None) -> Session:
         return replace(self, explore=self.explore.push(recipe, gesture))
 
     def mixed(self, mix: Mix) -> Session:
         return replace(self, mix=self.mix.push(mix))
+
+    def reconstructed(self, value: Reconstruction, gesture: int | None = None) -> Session:
+        return replace(self, reconstruct=self.reconstruct.push(value, gesture))
 
     def selected(self, card: Card, level: int) -> Session:
         return self.seen(level=level, open=self.view.open | {card.group_of(level).name})
@@ -118,7 +123,7 @@ def start(card: Card) -> Session:
     names = [card.group_of(busiest).name] if folded else [group.name for group in card.groups]
     ladder = LadderView(rows="groups" if folded and len(card.groups) > 1 else "levels")
     view = View(level=busiest, open=frozenset(names), ladder=ladder)
-    return Session(card.id, History(recipe), History(mix), view=view)
+    return Session(card.id, History(recipe), History(mix), History(reconstructing.first(card)), view=view)
 
 
 def apply(session: Session, wanted: Sequence[AnyIntent], card: Card, fresh_seed: FreshSeed) -> Session:
@@ -177,6 +182,8 @@ def _apply(session: Session, intent: AnyIntent, card: Card, fresh_seed: FreshSee
             return session.changed(recipes.with_seed(recipe, intent.seed)).seen(image=0)
         case do.NewSeed() if session.screen == "mix":
             return _new_pair(session, card, fresh_seed)
+        case do.NewSeed() if session.screen == "reconstruct":
+            return _picked(session, card, fresh_seed() % max(1, len(card.examples)))
         case do.NewSeed():
             return session.changed(recipes.with_seed(recipe, fresh_seed())).seen(image=0)
         case do.TurnPage():
@@ -213,6 +220,13 @@ def _apply_mix(session: Session, intent: AnyIntent, card: Card) -> Session:
             return session.mixed(mix.swapped())
         case do.MixSpaces():
             return session.seen(spaces=intent.spaces)
+        case do.PickExample():
+            return _picked(session, card, intent.example)
+        case do.KeepLevels():
+            now = session.reconstruct.present
+            return session.reconstructed(replace(now, kept=min(intent.kept, len(card.levels))), intent.gesture)
+        case do.ChooseOthers():
+            return session.reconstructed(replace(session.reconstruct.present, others=intent.others))
         case do.MixExplore():
             recipe = mixing.mixed(mix, intent.space, len(card.levels))
             return replace(session.changed(recipe).seen(image=0), screen="explore")
@@ -235,7 +249,16 @@ def _fitting(session: Session, card: Card) -> Session:
 def _with_history(session: Session, step: Literal["undo", "redo"]) -> Session:
     if session.screen == "mix":
         return replace(session, mix=getattr(session.mix, step)())
+    if session.screen == "reconstruct":
+        return replace(session, reconstruct=getattr(session.reconstruct, step)())
     return replace(session, explore=getattr(session.explore, step)())
+
+
+def _picked(session: Session, card: Card, example: int) -> Session:
+    if example >= len(card.examples):
+        return session
+    now = session.reconstruct.present
+    return session.reconstructed(replace(now, source=reconstructing.Source(example=example)))
 
 
 def _new_pair(session: Session, card: Card, fresh_seed: FreshSeed) -> Session:

@@ -137,5 +137,10 @@ def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
         with gr.Row(elem_id="mixtop"):
             region("sources", "levels", "results")
         region("mix_status", "matrix")
+    with gr.Column(elem_id="reconstruct"):
+        region("question", "rec_status")
+        with gr.Row(elem_id="rec"):
+            region("picker", "kept", "curve")
+        region("steps")
     gr.HTML(header.keys(), elem_id="r-keys", apply_default_css=False)
     return {name: made[name] for name in REGIONS}, plot

@@ -19,6 +19,7 @@ from app.client.answers import (
     SampleImage,
     Samples,
     Sensitivity,
+    Step,
 )
 from app.client.asynchronous import Client
 from app.client.blocking import BlockingClient
@@ -52,6 +53,7 @@ __all__ = [
     "SampleImage",
     "Samples",
     "Sensitivity",
+    "Step",
     "Unavailable",
     "read",
 ]

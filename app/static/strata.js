@@ -47,7 +47,7 @@ window.strata = (() => {
     busProps = props;
     document.body.classList.toggle("dark", document.documentElement.dataset.theme === "dark");
     for (const [id, role, label] of [["explore", "tabpanel", "tab-explore"], ["mix", "tabpanel", "tab-mix"],
-      ["levels", "tabpanel", "tab-levels"],
+      ["levels", "tabpanel", "tab-levels"], ["reconstruct", "tabpanel", "tab-reconstruct"],
       ["r-effect", "tabpanel", "itab-effect"], ["bits", "tabpanel", "itab-bits"]]) {
       document.getElementById(id)?.setAttribute("role", role);
       document.getElementById(id)?.setAttribute("aria-labelledby", label);
@@ -66,7 +66,7 @@ window.strata = (() => {
       const fresh = document.createElement("div");
       fresh.innerHTML = props.value;
       const shows = Number(fresh.firstElementChild.dataset.seq);
-      if (shows < seq && fresh.querySelector("[data-rail]")) return;
+      if (shows < seq && fresh.querySelector("[data-rail],[data-kept]")) return;
       morph(element, fresh);
       applied(element, shows);
     };
@@ -82,6 +82,8 @@ window.strata = (() => {
     const rail = element.querySelector("[data-rail]");
     if (rail) temperatures = JSON.parse(rail.dataset.rail);
     if (rail) reveal(rail);
+    const step = element.querySelector(".prog [aria-pressed=true]");
+    if (step) step.parentElement.scrollLeft = step.offsetLeft - (step.parentElement.clientWidth - step.offsetWidth) / 2;
     const trouble = element.querySelector("[data-retry]");
     if (trouble) {
       clearTimeout(retryTimer);
@@ -203,6 +205,51 @@ window.strata = (() => {
     move(input, mean(levelsOf(input)) + step);
   }
 
+  // --- reconstruction -------------------------------------------------------------------------------------------
+
+  const PLAY_MS = 4000, STEP_MS = 250; // the whole way takes no longer than the first, nor a step than the second
+  let playing;
+
+  const scrubber = () => document.getElementById("scrubber");
+
+  function keep(value) {
+    const input = scrubber();
+    const kept = Math.min(Math.max(value, 0), Number(input.max));
+    if (gesture.input !== input || performance.now() - gesture.last > SAME_GESTURE_MS) beginGesture(input);
+    gesture.last = performance.now();
+    input.value = kept;
+    send({ do: "kept", kept, gesture: gesture.id });
+  }
+
+  // One level after the other, from the first again at the end; at once where motion is not wanted.
+  function play() {
+    const input = scrubber(), last = Number(input.max);
+    if (playing) return stop();
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return keep(last);
+    if (Number(input.value) === last) keep(0);
+    playing = setInterval(() => {
+      const now = scrubber();
+      if (now.offsetParent && Number(now.value) < last) keep(Number(now.value) + 1);
+      else stop();
+    }, Math.min(STEP_MS, PLAY_MS / last));
+  }
+
+  function stop() {
+    clearInterval(playing);
+    playing = undefined;
+  }
+
+  const UPLOAD_BYTES = 8 * 2 ** 20, KINDS = ["image/png", "image/jpeg", "image/webp"];
+
+  function upload(file) {
+    if (!file) return;
+    if (!KINDS.includes(file.type)) return say("Choose a PNG, JPEG or WebP file");
+    if (file.size > UPLOAD_BYTES) return say("The file is larger than 8 MiB");
+    const reader = new FileReader();
+    reader.onload = () => send({ do: "upload", media_type: file.type, data: reader.result.split(",")[1] });
+    reader.readAsDataURL(file);
+  }
+
   // --- fields, tabs, shortcuts ----------------------------------------------------------------------------------
 
   const NUMBERS = {
@@ -249,6 +296,8 @@ window.strata = (() => {
     else if (key === "n") send({ do: "new_seed" });
     else if (key === "r" && explore) send({ do: "draw" });
     else if (/^[1-9]$/.test(key) && explore) goToGroup(Number(key) - 1);
+    else if ((key === "[" || key === "]") && scrubber()?.offsetParent)
+      keep(Number(scrubber().value) + (key === "]" ? 1 : -1));
     else if (event.key === "?") document.getElementById("keys").showModal();
     else return;
     event.preventDefault();
@@ -300,12 +349,13 @@ window.strata = (() => {
   // --- events -------------------------------------------------------------------------------------------------
 
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-intent],[data-copy],[data-copy-link],[data-theme-switch],[data-keys],[data-close]");
+    const target = event.target.closest("[data-intent],[data-copy],[data-copy-link],[data-theme-switch],[data-keys],[data-close],[data-play]");
     if (!target || target.disabled) return;
     if (target.dataset.intent) send(JSON.parse(target.dataset.intent));
     else if (target.dataset.copyLink) copy(location.href, "Link");
     else if (target.dataset.copy) copy(target.dataset.copy, "Text");
     else if (target.dataset.themeSwitch) switchTheme();
+    else if (target.dataset.play) play();
     else if (target.dataset.keys) document.getElementById("keys").showModal();
     else target.closest("dialog").close();
   });
@@ -315,13 +365,27 @@ window.strata = (() => {
     if (input.dataset.levels) {
       if (gesture.input !== input) beginGesture(input);
       move(input, toTemperature(Number(input.value)));
+    } else if (input.id === "scrubber") {
+      stop();
+      keep(Number(input.value));
     } else if (input.dataset.number) input.dataset.typing = "1";
   });
 
   document.addEventListener("change", (event) => {
     if (event.target.dataset.number) enter(event.target);
+    else if (event.target.dataset.upload) {
+      upload(event.target.files[0]);
+      event.target.value = ""; // the same file may be chosen again
+    }
     else if (event.target.dataset.choose) choose(event.target);
   });
+
+  for (const name of ["dragover", "drop"])
+    document.addEventListener(name, (event) => {
+      if (!event.target.closest?.("#reconstruct")) return;
+      event.preventDefault();
+      if (name === "drop") upload(event.dataTransfer.files[0]);
+    });
 
   for (const name of ["pointerdown", "pointermove", "keyup"])
     document.addEventListener(name, (event) => { shift = event.shiftKey; }, true);

@@ -15,7 +15,9 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from app import reconstructing
 from app.client import Card, Client
+from app.reconstructing import Reconstruction, Source
 
 SIZE = 8
 
@@ -90,6 +92,8 @@ class FakeApi:
                 problem = {"status": 400, "detail": "The token is not base64url of zlib-compressed JSON"}
                 return httpx.Response(400, json=problem)
             return httpx.Response(200, json=self.sample(parts[2], self.tokens[token]))
+        if parts[-1] == "encode":
+            return self.encode(parts[2], request)
         if parts[-1] == "inspect":
             return self.inspect(parts[2], json.loads(request.content), request.headers["Accept"])
         return httpx.Response(200, json=self.sample(parts[2], json.loads(request.content)))
@@ -97,7 +101,8 @@ class FakeApi:
     def inspect(self, model: str, question: dict[str, Any], accept: str) -> httpx.Response:
         if accept == "application/x-npz":
             return httpx.Response(200, content=ladder_arrays(question))
-        return httpx.Response(200, json=self.ladder(model, question))
+        answers = {"ladder_grid": self.ladder, "progressive": self.progressive, "kl": self.rate_maps}
+        return httpx.Response(200, json=answers[question["kind"]](model, question))
 
     def cell(self, model: str, recipe: dict[str, Any]) -> dict[str, Any]:
         """An image with the recipe that makes it, as `sample` makes it."""
@@ -140,11 +145,64 @@ class FakeApi:
             "rows": rows,
         }
 
+    def elbo(self, model: str, subject: dict[str, Any]) -> dict[str, Any]:
+        """What an image costs, the same for each."""
+        content = base64.b64encode(png(json.dumps(subject).encode())).decode()
+        return {
+            "model": model,
+            "image": {"sha256": "0" * 64, "height": SIZE, "width": SIZE, "data": content},
+            "source": {**subject, "seed": 0},
+            "estimator": "ELBO",
+            "rate_nats": 7.0,
+            "rate_bits": 10.0,
+            "distortion_nats": 5.0,
+            "distortion_bits": 7.2,
+            "nats_per_image": 12.0,
+            "bits_per_dim": 0.114,
+            "dataset": self.cards[model]["metrics"][0],
+        }
+
+    def progressive(self, model: str, question: dict[str, Any]) -> dict[str, Any]:
+        """Every step of an image, each level as dear and as good as the last."""
+        count = len(self.cards[model]["levels"])
+        steps = []
+        for kept in range(count + 1):
+            now = Reconstruction(Source(**question["subject"]), kept, question["others"])
+            cell = self.cell(model, reconstructing.recipe(now, count))
+            share = kept / count
+            steps.append({**cell, "kept": kept, "bits": 10 * share, "share": share, "mse": 9.0, "psnr": 8.0 + 4 * kept})
+        return {**self.elbo(model, question["subject"]), "others": question["others"], "steps": steps}
+
+    def rate_maps(self, model: str, question: dict[str, Any]) -> dict[str, Any]:
+        elbo = self.elbo(model, question["subject"])
+        card = self.cards[model]
+        rate = {"bits": 2.5, "highest": 0.4, "map": elbo["image"]}
+        return {
+            **elbo,
+            "scale": {"top": 0.4, "unit": "bits per pixel", "colours": "viridis"},
+            "levels": [
+                {**rate, "index": level["index"], "group": level["group"], "nats": 1.7, "cumulative_bits": 2.5}
+                for level in card["levels"]
+            ],
+            "groups": [{**rate, "name": group["name"], "levels": group["levels"]} for group in card["groups"]],
+            "total": elbo["image"],
+        }
+
+    def encode(self, model: str, request: httpx.Request) -> httpx.Response:
+        """An image becomes a PNG of the model's size."""
+        if not request.content.startswith(b"\x89PNG"):
+            return httpx.Response(422, json={"status": 422, "title": "No image", "detail": "This is no image"})
+        image = base64.b64encode(request.content).decode()
+        elbo = self.elbo(model, {"image": image})
+        return httpx.Response(
+            200, json={**elbo, "image": {**elbo["image"], "data": image}, "latents": "0", "levels": [], "psnr": None}
+        )
+
     def sample(self, model: str, recipe: dict[str, Any]) -> dict[str, Any]:
         source = recipe["source"]
         n = recipe.get("n") or len(source.get("seeds", [0]))
         seeds = source.get("seeds") or [source.get("seed", 0) + i for i in range(n)]
-        resolved = {**recipe, "n": n, "source": source if "example" in source else {"seeds": seeds}}
+        resolved = {**recipe, "n": n, "source": {"seeds": seeds} if set(source) <= {"seed", "seeds"} else source}
         token = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
         self.tokens[token] = resolved
         images = []

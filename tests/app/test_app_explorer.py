@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import zlib
 from typing import Any
 
 import httpx
 import pytest
-from fake_api import FakeApi, card_document
+from fake_api import FakeApi, card_document, png
 from pydantic import TypeAdapter
 
 from app import recipes
 from app.explorer import Explorer, Regions
 from app.intents import AnyIntent
+from app.reconstructing import Source
 from app.state import Session
 
 READ: TypeAdapter[AnyIntent] = TypeAdapter(AnyIntent)
@@ -207,6 +211,57 @@ def test_a_busy_server_leaves_the_ladder_and_says_so(person: Person) -> None:
     assert "Busy. Next try in 2 s." in person.regions["ladder_status"]
 
 
+# --- Reconstruct ----------------------------------------------------------------------------------------------------
+
+
+def test_every_step_of_an_image_comes_at_once_and_the_scrubber_asks_for_nothing(person: Person) -> None:
+    person.wants({"do": "screen", "name": "reconstruct"})
+    assert [recipe["kind"] for recipe in person.api.recipes] == ["progressive", "kl"]
+    assert {"picker", "kept", "curve", "steps"} <= set(person.regions)
+    person.api.requests.clear()
+    person.wants({"do": "kept", "kept": 1}).wants({"do": "kept", "kept": 4}).waits()
+    assert person.api.requests == []
+
+
+def test_an_upload_is_brought_to_the_models_size_first(person: Person) -> None:
+    sent = base64.b64encode(png(b"mine")).decode()
+    person.wants({"do": "screen", "name": "reconstruct"})
+    person.wants({"do": "upload", "media_type": "image/png", "data": sent})
+    assert person.session.reconstruct.present.source == Source(image=sent)
+    assert "your image" in person.regions["picker"]
+    assert person.wants({"do": "undo"}).session.reconstruct.present.source == Source(example=0)
+
+
+@pytest.mark.parametrize("data", ["bm8gaW1hZ2U=", "not base64"])
+def test_what_is_no_image_is_told_and_changes_nothing(person: Person, data: str) -> None:
+    person.wants({"do": "screen", "name": "reconstruct"})
+    person.wants({"do": "upload", "media_type": "image/png", "data": data})
+    assert "no image" in person.regions["rec_status"]
+    assert person.session.reconstruct.present.source == Source(example=0)
+
+
+@pytest.mark.parametrize("source", [{"do": "pick", "example": 2}, {"do": "upload", "media_type": "image/png"}])
+@pytest.mark.parametrize("kept", [0, 2, 4])
+def test_a_link_brings_a_reconstruction_back(person: Person, source: dict[str, Any], kept: int) -> None:
+    if source["do"] == "upload":
+        source = {**source, "data": base64.b64encode(png(b"mine")).decode()}
+    others = {"do": "others", "others": "mean" if kept == 4 else "sample"}
+    person.wants({"do": "screen", "name": "reconstruct"}, source, others, {"do": "kept", "kept": kept})
+    link = httpx.URL("http://x/?" + _link(person.regions))
+    person.api.tokens[link.params["r"]] = _recipe(link.params["r"])
+    again = Person(person.api, dict(link.params)).opens().wants().session
+    assert again.screen == "reconstruct"
+    assert again.reconstruct.present == person.session.reconstruct.present
+
+
+def test_a_busy_server_leaves_the_reconstruction_and_says_so(person: Person) -> None:
+    person.wants({"do": "screen", "name": "reconstruct"})
+    person.api.answer_with = httpx.Response(429, headers={"Retry-After": "2"}, json={"detail": "full"})
+    person.wants({"do": "pick", "example": 1})
+    assert "kept" not in person.regions
+    assert "Busy. Next try in 2 s." in person.regions["rec_status"]
+
+
 # --- links ----------------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +362,12 @@ def test_an_app_that_was_started_again_takes_up_where_the_page_is(person: Person
     person.state = None  # Gradio has forgotten it; the page still has its outbox
     person.wants({"do": "preset", "name": "linear"})
     assert recipes.temperature(person.session.recipe)[0] == 0.9
+
+
+def _recipe(token: str) -> dict[str, Any]:
+    """The recipe in a token, as the server unpacks it."""
+    packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    return dict(json.loads(zlib.decompress(packed)))
 
 
 def _link(regions: Regions) -> str:

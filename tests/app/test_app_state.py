@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 
 from app import recipes
 from app.intents import AnyIntent
+from app.laddering import LadderView
+from app.reconstructing import Source
 from app.state import STEPS, History, Session, apply, start
 
 CARD = make_card()
@@ -234,3 +236,37 @@ def test_a_mix_can_be_taken_to_explore_and_left_behind(mixing: Session) -> None:
     assert cut.screen == "explore"
     assert [edit["levels"] for edit in cut.recipe["edits"]] == [[2, 3], [0, 1]]
     assert after(cut, {"do": "drop_edits"}).recipe["edits"] == []
+
+
+# --- Levels and Reconstruct -----------------------------------------------------------------------------------------
+
+
+def test_the_choices_of_the_ladder_are_no_steps(session: Session) -> None:
+    then = after(session, {"do": "ladder", "below": "mean"}, {"do": "ladder_again"}, {"do": "ladder", "hidden": False})
+    assert then.view.ladder == LadderView("levels", "mean", page=1, hidden=False)
+    assert then.explore == session.explore
+
+
+def test_levels_undoes_the_steps_of_explore(session: Session) -> None:
+    then = after(session, {"do": "draw", "level": 1}, {"do": "screen", "name": "levels"}, {"do": "undo"})
+    assert then.recipe == session.recipe
+
+
+def test_a_deep_model_opens_with_a_row_a_resolution() -> None:
+    assert start(make_card((1,) * 3 + (4,) * 18)).view.ladder.rows == "groups"
+    assert start(make_card((1,) * 21)).view.ladder.rows == "levels", "there is but one"
+
+
+def test_a_drag_of_the_scrubber_is_one_step(session: Session) -> None:
+    session = after(session, {"do": "screen", "name": "reconstruct"})
+    drag = [{"do": "kept", "kept": kept, "gesture": 7} for kept in (3, 4, 99)]
+    then = after(session, *drag)
+    assert then.reconstruct.present.kept == 4
+    assert after(then, {"do": "undo"}).reconstruct.present == session.reconstruct.present
+
+
+def test_another_test_image_keeps_the_scrubber_where_it_is(session: Session) -> None:
+    session = after(session, {"do": "screen", "name": "reconstruct"}, {"do": "kept", "kept": 3})
+    then = after(session, {"do": "pick", "example": 1})
+    assert (then.reconstruct.present.source, then.reconstruct.present.kept) == (Source(example=1), 3)
+    assert after(session, {"do": "pick", "example": 99}) == replace(session, seq=session.seq + 1)

@@ -321,7 +321,7 @@ def test_letters_typed_into_a_field_are_no_commands(screen: Screen) -> None:
 def test_no_screen_scrolls_sideways(screen: Screen, width: int) -> None:
     screen.page.set_viewport_size({"width": width, "height": 800})
     expect(screen.page.locator(".strip")).to_be_visible(timeout=ANSWER_MS)
-    for name, part in (("Explore", "#shown"), ("Levels", ".lr"), ("Mix", "#mix-noise")):
+    for name, part in (("Explore", "#shown"), ("Levels", ".lr"), ("Mix", "#mix-noise"), ("Reconstruct", "#kept")):
         screen.page.get_by_role("tab", name=name).click()
         expect(screen.page.locator(part).first).to_be_visible(timeout=ANSWER_MS)
         assert screen.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
