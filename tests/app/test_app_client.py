@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fake_api import FakeApi, card_document
 
-from app.client import Answer, ApiError, Client
+from app.client import Answer, ApiError, Client, Progressive
 
 T = TypeVar("T")
 RECIPE = {"source": {"seed": 7}, "n": 2, "temperature": [1.0] * 4, "levels": {}, "edits": [], "output": {}}
@@ -64,6 +64,18 @@ def test_the_same_recipe_is_asked_for_once() -> None:
             await client.sample("toy", dict(reversed(RECIPE.items()))),
             await client.sample("toy", {**RECIPE, "n": 3}),
         )
+
+    api = FakeApi()
+    first, again, other = run(twice(api.client()))
+    assert first is again
+    assert other is not first
+    assert len(api.recipes) == 2
+
+
+def test_an_inspection_that_was_seen_before_is_not_asked_for_again() -> None:
+    async def twice(client: Client) -> list[Progressive]:
+        asked = ({"example": 0}, {"example": 0}, {"example": 1})
+        return [await client.progressive("toy", subject, others="mean") for subject in asked]
 
     api = FakeApi()
     first, again, other = run(twice(api.client()))
