@@ -51,7 +51,7 @@ def picker(card: Card, now: Reconstruction, urls: Sequence[str]) -> str:
     return (
         f'<section class="card pad" aria-label="Image"><h2>Image <span class="mut">{text(now.source.name)}</span></h2>'
         f'<div class="pick" role="group" aria-label="Test images">{tiles}</div>'
-        f'<label class="drop" data-drop="1"><span class="btn line">{icon(UPLOAD)}Upload</span>'
+        f'<label class="drop"><span class="btn line">{icon(UPLOAD)}Upload</span>'
         f'<input type="file" class="vh" id="upload" accept="{KINDS}" data-upload="1">'
         f"<span>or drop an image here. It is made {size}.</span></label></section>"
     )
