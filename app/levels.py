@@ -148,7 +148,8 @@ def _bits(rate: float | None) -> str:
 def _share(row: LadderRow) -> str:
     if row.share is None:
         return ""
-    return f"<small>{100 * row.share:.{0 if row.share >= 0.01 else 1}f} % of bits</small>"
+    share = f"{100 * row.share:.{0 if row.share >= 0.01 else 1}f} %"
+    return f'<small title="{share} of all bits">{share}<span class="vh"> of all bits</span></small>'
 
 
 def _moves(card: Card, row: LadderRow) -> str:

@@ -41,7 +41,7 @@ def test_a_row_a_level_with_its_draws_and_its_map(card: Card, session: Session) 
 
 def test_every_number_has_its_unit(card: Card, session: Session) -> None:
     page = Reader(levels.grid(card, session, found(card, session)))
-    assert page.all("button", aria_label="Select level 0")[0].text == "01.50 bits10 % of bits"
+    assert page.all("button", aria_label="Select level 0")[0].text == "01.50 bits10 % of all bits"
     said = [element.text for element in page.all("div", **{"class": "tx"})]
     assert said[0] == "Redraws the whole picture.50 % of the ink moves"
     assert said[3] == "Changes strokes and edges.12 % of the ink moves"
