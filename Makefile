@@ -76,7 +76,7 @@ $(RUNNABLE): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(TESTABLE): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -q -c constraints.txt -e '.[training,server,app,video,cpu,test]'
+	$(PIP) install -q -c constraints.txt -e '.[training,tensorboard,server,app,video,cpu,test]'
 	@touch $@ $(RUNNABLE)
 
 $(RAY): pyproject.toml constraints.txt | $(BIN)/python

@@ -13,6 +13,7 @@ from training.checkpoint import CheckpointError
 from training.compare import compare_bundles
 from training.data.images import DataError
 from training.estimate import describe, estimate
+from training.events import EventsError
 from training.export import ExportError
 from training.figures import evaluate_run
 from training.importers import openai_vdvae
@@ -28,7 +29,7 @@ from training.trainer import DivergenceError
 
 EXPECTED_ERRORS = (
     RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, CalibrationError, ExportError, BundleError,
-    ReportError,
+    ReportError, EventsError,
 )  # fmt: skip
 BUNDLES = Path("model_zoo/bundles")
 
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add_recipe(command)
     command.add_argument("--run", type=Path, help="folder of the run (default: runs/NAME)")
     command.add_argument("--resume", action="store_true", help="continue the run in that folder")
+    command.add_argument("--tensorboard", action="store_true", help="write event files to RUN/events, too")
     add_machine(command)
     command.set_defaults(run_command=train_command)
 
@@ -173,7 +175,8 @@ def temperature(text: str) -> float:
 def train_command(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
     run = options.run or Path("runs") / recipe.name
-    train(recipe, run, options.data, torch.device(options.device), resume=options.resume)
+    device = torch.device(options.device)
+    train(recipe, run, options.data, device, resume=options.resume, tensorboard=options.tensorboard)
 
 
 def evaluate_command(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 RUN/checkpoint.pt    replaced atomically
 RUN/log.jsonl        one line every `log_every` steps; resuming drops the lines after the checkpoint
 RUN/pictures/        contact sheets
+RUN/events/          both once more, if asked for: `training.events`
 
 A disk that takes nothing more stops no run: what could not be written is said in one line, and tried again when the
 next of its kind is due. Only the last checkpoint must be written: without it the run ends in an error.
@@ -28,6 +29,7 @@ from tqdm import tqdm
 
 from training.checkpoint import CHECKPOINT_NAME, SaveError, load_checkpoint, save_checkpoint
 from training.data.load import load
+from training.events import Events
 from training.hardware import describe_hardware
 from training.models.families import build
 from training.pictures import contact_sheet, save_picture
@@ -42,6 +44,7 @@ def train(
     device: torch.device,
     *,
     resume: bool,
+    tensorboard: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Train to `recipe.schedule.steps`, or until Ctrl-C or SIGTERM, after which the state is saved."""
@@ -59,6 +62,7 @@ def train(
         seconds_before = state["wall_time_s"]
     run.mkdir(parents=True, exist_ok=True)
     log = RunLog(run / "log.jsonl", trainer.step_number, trainer.dims)
+    events = Events(run, trainer.step_number) if tensorboard else None
     shown = torch.from_numpy(np.ascontiguousarray(images[:16])).to(device)
     start, commit, hardware = clock(), describe_commit(), describe_hardware(device)
 
@@ -77,16 +81,18 @@ def train(
                 bar.write(f"step {step + 1}: the loss or its gradient is not finite; no update was made")
             if (step + 1) % schedule.log_every == 0:
                 bar.set_postfix(log.shown(schedule.batch_size))
-                attempt(bar.write, lambda: log.write(schedule.batch_size))
+                attempt(bar.write, partial(note, log, events, schedule.batch_size))
             if (step + 1) % schedule.save_every == 0:
                 attempt(bar.write, save)
             if (step + 1) % schedule.picture_every == 0:
                 picture = run / "pictures" / f"step-{step + 1:07d}.png"
-                attempt(bar.write, partial(draw, trainer, shown, picture))
+                attempt(bar.write, partial(draw, trainer, shown, picture, events))
             if stop.asked:
                 bar.write(f"stopped after step {step + 1}; continue with --resume")
                 break
         save()
+        if events is not None:
+            events.close()
 
 
 def attempt(say: Callable[[str], object], write: Callable[[], object]) -> None:
@@ -99,11 +105,21 @@ def attempt(say: Callable[[str], object], write: Callable[[], object]) -> None:
         say(f"{error.filename or 'a file of the run'} was not written ({error.strerror}); the run goes on")
 
 
-def draw(trainer: Trainer, images: torch.Tensor, path: Path) -> None:
+def note(log: RunLog, events: Events | None, batch_size: int) -> None:
+    """The next line of the log, and of the events."""
+    line = log.write(batch_size)
+    if events is not None:
+        events.figures(line)
+
+
+def draw(trainer: Trainer, images: torch.Tensor, path: Path, events: Events | None) -> None:
     """A contact sheet of the averaged weights."""
     model = build(trainer.recipe.model).to(trainer.device).eval()
     model.load_state_dict(trainer.ema)
-    save_picture(path, contact_sheet(model, images, trainer.recipe.seed))
+    sheet = contact_sheet(model, images, trainer.recipe.seed)
+    save_picture(path, sheet)
+    if events is not None:
+        events.picture(sheet, trainer.step_number)
 
 
 class RunLog:
@@ -125,20 +141,21 @@ class RunLog:
         self.reports.append(report)
         self.now = now
 
-    def write(self, batch_size: int) -> None:
-        """Append the line of the steps added since the last one.
+    def write(self, batch_size: int) -> dict[str, Any]:
+        """Append the line of the steps added since the last one, and return its values.
 
         Raises OSError if the disk does not take it; the file is then as it was, and the next line covers these steps.
         """
-        values = self._values(batch_size)
+        values = _finite(self._values(batch_size))
         size = self.path.stat().st_size
         try:
             with self.path.open("ab") as file:
-                file.write((json.dumps(_finite(values)) + "\n").encode())
+                file.write((json.dumps(values) + "\n").encode())
         except OSError as error:
             os.truncate(self.path, size)
             raise OSError(error.errno, error.strerror, str(self.path)) from error
         self.reports, self.since = [], self.now
+        return values
 
     def shown(self, batch_size: int) -> dict[str, str]:
         """What a progress bar shows of the line to be written."""

@@ -14,6 +14,7 @@ import pytest
 # Extra -> distributions that must never come with it.
 NEVER = {
     "training": {"fastapi", "uvicorn", "gradio", "plotly"},
+    "tensorboard": {"torch", "fastapi", "gradio", "plotly"},
     "server": {"torch", "onnxscript", "gradio", "plotly", "onnxruntime", "onnxruntime-gpu"},
     "app": {"torch", "fastapi", "onnxruntime", "onnxruntime-gpu"},
     "video": {"torch", "gradio", "onnxruntime", "onnxruntime-gpu"},
