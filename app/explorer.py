@@ -24,7 +24,7 @@ Regions = dict[str, str]
 
 EXPLORE = ("toolbar", "pictures", "status", "rail", "head", "itabs", "strips", "effect", "foot")
 MIX = ("heading", "sources", "levels", "results", "mix_status", "matrix")
-LEVELS = ("ladder_heading", "ladder_status", "ladder")
+LEVELS = ("ladder_heading", "ladder_status", "ladder_grid")
 RECONSTRUCT = ("question", "rec_status", "picker", "kept", "curve", "steps")
 REGIONS = ("header", *EXPLORE, *LEVELS, *MIX, *RECONSTRUCT)
 # where each screen says what could not be had: of what must be there at once, and of what may take a moment
@@ -115,7 +115,7 @@ class Explorer:
                 yield {"matrix": mix.matrix(card, session, await self._matrix(card, session.mix.present))}
             elif session.screen == "levels":
                 found = await self._ladder(card, session)
-                yield {"ladder": levels.grid(card, session, found), "ladder_status": ""}
+                yield {"ladder_grid": levels.grid(card, session, found), "ladder_status": ""}
             elif session.screen == "explore":
                 yield {"strips": await self._strips(card, session)}
                 await self._measure(card, session)

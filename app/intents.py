@@ -167,7 +167,7 @@ class DropEdits(Intent):
 class ShowLadder(Intent):
     """Another choice of rows, of what the levels below do, or of whether inactive levels are hidden."""
 
-    do: Literal["ladder"]
+    do: Literal["ladder_view"]
     rows: Rows | None = None
     below: Below | None = None
     hidden: bool | None = None

@@ -72,7 +72,8 @@ def _choice(label: str, field: str, options: Sequence[tuple[str, str]], now: str
     if not options:
         return ""
     buttons = "".join(
-        f'<button type="button" {intent("ladder", **{field: key})}{html.state("pressed", key == now)}>{name}</button>'
+        f'<button type="button" {intent("ladder_view", **{field: key})}{html.state("pressed", key == now)}>'
+        f"{name}</button>"
         for key, name in options
     )
     return (
@@ -112,7 +113,7 @@ def _hidden(card: Card, part: Part) -> str:
     return (
         f'<div class="inact"><span class="tag">inactive</span><b>{numbers}</b>'
         f" carr{'y' if len(rates) > 1 else 'ies'} {said} bits; hidden."
-        f'<button type="button" class="btn small" {intent("ladder", hidden=False)}>Show</button></div>'
+        f'<button type="button" class="btn small" {intent("ladder_view", hidden=False)}>Show</button></div>'
     )
 
 

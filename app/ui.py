@@ -131,7 +131,7 @@ def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
             plot = gr.Plot(show_label=False, container=False, elem_id="bits")
             region("foot")
     with gr.Column(elem_id="levels"):
-        region("ladder_heading", "ladder_status", "ladder")
+        region("ladder_heading", "ladder_status", "ladder_grid")
     with gr.Column(elem_id="mix"):
         region("heading")
         with gr.Row(elem_id="mixtop"):

@@ -160,7 +160,7 @@ def test_the_ladder_is_one_call_and_comes_in_a_moment(person: Person) -> None:
     assert "Drawing 5 rows again, 16 draws each" in person.regions["ladder_status"]
     person.api.requests.clear()
     person.waits()
-    assert set(person.regions) == {"ladder", "ladder_status"}
+    assert set(person.regions) == {"ladder_grid", "ladder_status"}
     assert person.regions["ladder_status"] == ""
     (asked,) = person.api.recipes
     assert (asked["kind"], asked["rows"], asked["recipe"]["n"]) == ("ladder_grid", [[0], [1], [2], [3], [1, 2]], 1)
@@ -177,7 +177,7 @@ def test_a_cell_opens_its_recipe_in_explore_and_undo_leads_back(person: Person) 
 
 
 def test_below_a_cell_the_mean_is_a_temperature_of_nothing(person: Person) -> None:
-    person.wants({"do": "screen", "name": "levels"}, {"do": "ladder", "below": "mean"})
+    person.wants({"do": "screen", "name": "levels"}, {"do": "ladder_view", "below": "mean"})
     person.wants({"do": "cell", "levels": [1], "draw": 1})
     assert person.session.recipe["temperature"] == [1.0, 1.0, 0.0, 0.0]
 
@@ -194,8 +194,8 @@ def test_a_link_brings_the_ladder_back(person: Person) -> None:
         {"do": "level", "level": 2},
         {"do": "image", "image": 1},
         {"do": "screen", "name": "levels"},
-        {"do": "ladder", "rows": "groups"},
-        {"do": "ladder", "below": "resample", "hidden": False},
+        {"do": "ladder_view", "rows": "groups"},
+        {"do": "ladder_view", "below": "resample", "hidden": False},
         {"do": "ladder_again"},
     )
     link = httpx.URL("http://x/?" + _link(person.regions))

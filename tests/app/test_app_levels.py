@@ -67,7 +67,7 @@ def test_inactive_levels_are_one_line_and_can_be_shown(session: Session) -> None
     card = Card.model_validate(document)
     page = Reader(levels.grid(card, session, found(card, session)))
     assert page.all("div", **{"class": "inact"})[0].text == "inactive2 carries 0.03 bits; hidden.Show"
-    assert page.intents("ladder") == [{"do": "ladder", "hidden": False}]
+    assert page.intents("ladder_view") == [{"do": "ladder_view", "hidden": False}]
     shown = session.seen(ladder=LadderView(hidden=False))
     page = Reader(levels.grid(card, shown, found(card, shown)))
     assert [e.text for e in page.all("span", **{"class": "tag"})] == ["inactive"]
@@ -94,7 +94,7 @@ def test_the_heading_says_what_is_fixed_and_what_moves(card: Card, session: Sess
 def test_one_resolution_leaves_no_choice_of_rows() -> None:
     card = make_card((1, 1))
     assert {"rows"} & {
-        key for i in Reader(levels.heading(card, start(card), None)).intents("ladder") for key in i
+        key for i in Reader(levels.heading(card, start(card), None)).intents("ladder_view") for key in i
     } == set()
 
 

@@ -242,7 +242,9 @@ def test_a_mix_can_be_taken_to_explore_and_left_behind(mixing: Session) -> None:
 
 
 def test_the_choices_of_the_ladder_are_no_steps(session: Session) -> None:
-    then = after(session, {"do": "ladder", "below": "mean"}, {"do": "ladder_again"}, {"do": "ladder", "hidden": False})
+    then = after(
+        session, {"do": "ladder_view", "below": "mean"}, {"do": "ladder_again"}, {"do": "ladder_view", "hidden": False}
+    )
     assert then.view.ladder == LadderView("levels", "mean", page=1, hidden=False)
     assert then.explore == session.explore
 
