@@ -2,11 +2,14 @@
 
 It knows a model only by its card and speaks to the server over REST only (`client`). From the inside out:
 
-    recipes, mixing, laddering, reconstructing
-                        pure functions: what a screen stands for, and what it asks
-    intents, state      what a person may do, and what it makes of the session: undo, redo, selection
+    state               the session, a value: histories for undo and redo, selection
+    recipes, exploring, laddering, mixing, reconstructing
+                        pure functions: what a screen stands for, its intents, and what they make of the session
     measure             what a level changes, computed from images
     rail, stage, ...    card and session to HTML
-    explorer            asks the server for what a session shows
+    screens             one file a screen: asks the server, and fills the screen's regions
+    explorer            the models, the session, and which screen is asked
     ui                  Gradio: hands intents in and HTML out
+
+How a screen is added: docs/explorer.md, "For developers".
 """

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from app import html, laddering, mixing, recipes, reconstructing
-from app.client import Answer, Card, Metric, Recipe, Step
+from app import html
+from app.client import Card, Metric, Recipe
 from app.html import attribute, icon, intent, text
 from app.state import Session
-
-SCREENS = {"explore": "Explore", "levels": "Levels", "mix": "Mix", "reconstruct": "Reconstruct"}
 
 LONGEST = 16_000  # a token with a large image of one's own in it makes no link that servers take
 
@@ -40,17 +39,26 @@ KEYS = {
 }
 
 
-def header(cards: Sequence[str], card: Card, session: Session, answer: Answer | Step | None, api: str) -> str:
-    """The header. `cards` names the models to choose from; `answer` is what is on the screen, for its recipe."""
+@dataclass(frozen=True)
+class Place:
+    """Where the page is: the models and the screens (name and title) to choose from, the server, the link."""
+
+    models: Sequence[str]
+    screens: Sequence[tuple[str, str]]
+    api: str
+    link: str
+
+
+def header(place: Place, card: Card, session: Session, recipe: Recipe) -> str:
+    """The header. `recipe` makes what is on the screen; it is empty while there is nothing."""
     options = "".join(
         f"<option{html.flag('selected', model == card.id)} value='{attribute(model)}'>{text(model)}</option>"
-        for model in cards
+        for model in place.models
     )
     history = session.history
-    recipe = answer.recipe if answer else {}
     return (
         f'<header class="top" data-screen="{session.screen}" data-tab="{session.view.tab}"'
-        f' data-link="{attribute(link(session, answer))}">'
+        f' data-link="{attribute(place.link)}">'
         f'<div class="brand">{LOGO}<b>Strata</b></div>'
         f'<label class="select"><span class="vh">Model</span><select id="model" data-choose="model">{options}</select>'
         '<svg viewBox="0 0 16 16" class="ic" aria-hidden="true"><path d="m5 6.5 3 3 3-3"/></svg></label>'
@@ -59,15 +67,15 @@ def header(cards: Sequence[str], card: Card, session: Session, answer: Answer | 
         f'{_button("redo", html.REDO, "Redo", "Redo (Shift Z)", bool(history.future))}<i class="sep"></i>'
         f'<button type="button" class="btn" data-copy-link="1" title="This page with everything on it">'
         f"{icon(html.LINK)}Copy link</button>"
-        f'<button type="button" class="btn" data-copy="{attribute(curl(api, card.id, recipe))}"'
+        f'<button type="button" class="btn" data-copy="{attribute(curl(place.api, card.id, recipe))}"'
         ' title="Copy the command that makes this image">as curl</button>'
-        f'<button type="button" class="btn" data-copy="{attribute(python(api, card.id, recipe))}"'
+        f'<button type="button" class="btn" data-copy="{attribute(python(place.api, card.id, recipe))}"'
         ' title="Copy the lines that make this image">as Python</button><i class="sep"></i>'
         '<button type="button" class="btn icon" data-theme-switch="1" aria-label="Switch theme" title="Light or dark">'
         f"{icon(html.THEME)}</button>"
         '<button type="button" class="btn icon" data-keys="1" aria-label="Keys" title="Keys (?)">'
         '<b aria-hidden="true">?</b></button></div></header>'
-        f"{_tabs(session)}"
+        f"{_tabs(place, session)}"
     )
 
 
@@ -76,26 +84,9 @@ def bare() -> str:
     return f'<header class="top"><div class="brand">{LOGO}<b>Strata</b></div></header>'
 
 
-def link(session: Session, answer: Answer | Step | None) -> str:
+def link(session: Session, query: Mapping[str, str], token: str) -> str:
     """The part of the address after `?`: the recipe of the screen as `r`, and what is selected."""
-    view, mix = session.view, session.mix.present
-    parts = {"model": session.model, "screen": session.screen, "level": str(view.level)}
-    if session.screen == "mix":
-        parts |= {"b": mixing.to_text(mix.b), "spaces": view.spaces}
-        recipe = mixing.mixed(mix, "noise", len(mix.temperature))
-    elif session.screen == "reconstruct":
-        recipe = reconstructing.recipe(session.reconstruct.present, len(session.recipe["temperature"]))
-    elif session.screen == "levels":
-        parts |= {"image": str(view.image), **laddering.to_query(view.ladder)}
-        recipe = session.recipe
-    else:
-        parts |= {"image": str(view.image), "tab": view.tab}
-        parts |= {"locks": ",".join(map(str, sorted(view.locks)))} if view.locks else {}
-        parts |= {"gallery": "1"} if view.gallery else {}
-        recipe = session.recipe
-    if answer and session.screen != "levels":  # which shows the mean of whatever Explore shows
-        recipe = answer.recipe
-    token = answer.token if isinstance(answer, Answer) and recipe is answer.recipe else recipes.to_token(recipe)
+    parts = {"model": session.model, "screen": session.screen, "level": str(session.view.level), **query}
     if len(token) <= LONGEST:
         parts["r"] = token
     return urlencode(parts, safe=",")
@@ -161,11 +152,11 @@ def _button(do: str, path: str, label: str, title: str, enabled: bool) -> str:
     )
 
 
-def _tabs(session: Session) -> str:
+def _tabs(place: Place, session: Session) -> str:
     tabs = "".join(
         f'<button type="button" role="tab" id="tab-{key}" class="tab" {intent("screen", name=key)}'
         f' aria-controls="{key}"{html.state("selected", key == session.screen)}'
         f' tabindex="{0 if key == session.screen else -1}">{label}</button>'
-        for key, label in SCREENS.items()
+        for key, label in place.screens
     )
     return f'<nav class="tabs" role="tablist" aria-label="Screens">{tabs}</nav>'

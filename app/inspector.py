@@ -13,7 +13,7 @@ from app.state import Session
 
 MAP, TILE = 112, 56
 
-TABS = {"effect": "Effect", "bits": "Bits"}
+TABS = {"effect": ("Effect", "r-effect"), "bits": ("Bits", "bits")}  # with what each shows
 
 # Words for a share of ink moved, or of the grey scale in colour, each from its lower bound on.
 REACH = (
@@ -70,10 +70,10 @@ def _what(level: Level) -> str:
 
 def tabs(session: Session) -> str:
     buttons = "".join(
-        f'<button type="button" role="tab" id="itab-{key}" {intent("tab", name=key)} aria-controls="{key}"'
+        f'<button type="button" role="tab" id="itab-{key}" {intent("tab", name=key)} aria-controls="{panel}"'
         f'{html.state("selected", key == session.view.tab)} tabindex="{0 if key == session.view.tab else -1}">'
         f"{label}</button>"
-        for key, label in TABS.items()
+        for key, (label, panel) in TABS.items()
     )
     return f'<div class="itabs" role="tablist" aria-label="Inspector">{buttons}</div>'
 

@@ -1,4 +1,4 @@
-"""What the Levels screen asks for: which rows, how many draws, and what the levels below do."""
+"""What the Levels screen asks for: which rows, how many draws, and what the levels below do; and its intents."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from app.client import Card, Level, Recipe
+from app.intents import Intent, LevelIndex
 from app.measure import LARGE
+from app.state import MANY_LEVELS, FreshSeed, Session
 
 Rows = Literal["levels", "groups"]
 Below = Literal["mean", "noise", "resample"]
@@ -19,6 +23,32 @@ COLUMNS = 5  # draws that are shown
 DRAWS = 16  # draws that are measured, where that is not too much
 IMAGES = 600  # that is too much
 HEAD, ROW, HIDDEN, SUMMARY, FITS = 30, 62, 26, 160, 580  # heights on the screen
+
+
+class ShowLadder(Intent):
+    """Another choice of rows, of what the levels below do, or of whether inactive levels are hidden."""
+
+    do: Literal["ladder_view"]
+    rows: Rows | None = None
+    below: Below | None = None
+    hidden: bool | None = None
+
+
+class DrawLadder(Intent):
+    """The next draws in every row."""
+
+    do: Literal["ladder_again"]
+
+
+class OpenCell(Intent):
+    """Open the cell of this row and draw on the Explore screen."""
+
+    do: Literal["cell"]
+    levels: Annotated[list[LevelIndex], Field(min_length=1, max_length=1000)]
+    draw: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+LevelsIntent = ShowLadder | DrawLadder | OpenCell
 
 
 @dataclass(frozen=True)
@@ -43,6 +73,29 @@ class Part:
     @property
     def height(self) -> int:
         return HEAD + ROW * len(self.rows) + HIDDEN * bool(self.hidden)
+
+
+def first_view(card: Card) -> LadderView:
+    """A deep model opens with a row a resolution."""
+    return LadderView(rows="groups" if len(card.levels) > MANY_LEVELS and len(card.groups) > 1 else "levels")
+
+
+def view(session: Session) -> LadderView:
+    found: LadderView = session.views["levels"]
+    return found
+
+
+def apply(session: Session, intent: Intent, card: Card, fresh_seed: FreshSeed) -> Session:
+    """One intent. Opening a cell needs the server, which knows its recipe."""
+    now = view(session)
+    match intent:
+        case ShowLadder():
+            chosen = intent.model_dump(include={"rows", "below", "hidden"}, exclude_none=True)
+            return session.with_view("levels", replace(now, **chosen))
+        case DrawLadder():
+            return session.with_view("levels", replace(now, page=now.page + 1))
+        case _:
+            return session
 
 
 def inactive(level: Level) -> bool:

@@ -25,7 +25,7 @@ NO_NOISE = "A test image of this model does not tell its noise: its latents are 
 
 def heading(card: Card, session: Session, image: SampleImage | None) -> str:
     """The question, the image that it is asked of, and the choices."""
-    ladder, recipe = session.view.ladder, session.recipe
+    ladder, recipe = laddering.view(session), session.recipe
     shown = ""
     if image:
         extra = f'id="base" data-sha256="{attribute(image.sha256)}"'
@@ -48,7 +48,7 @@ def heading(card: Card, session: Session, image: SampleImage | None) -> str:
 
 def waiting(card: Card, session: Session) -> str:
     """What is being computed. It appears only if that takes a while."""
-    asked = laddering.question(card, session.view.ladder, session.recipe)
+    asked = laddering.question(card, laddering.view(session), session.recipe)
     return (
         f'<div class="stat later"><p role="status">Drawing {len(asked["rows"])} rows again,'
         f" {asked['draws']} draws each</p></div>"
@@ -57,7 +57,7 @@ def waiting(card: Card, session: Session) -> str:
 
 def grid(card: Card, session: Session, found: Ladder) -> str:
     """Two columns of rows, and what it comes to by resolution."""
-    shown = laddering.parts(card, session.view.ladder)
+    shown = laddering.parts(card, laddering.view(session))
     rows = {row.levels: row for row in found.rows}
     left, right = laddering.columns(shown)
     groups = {group.name: _effect(rows[group.levels], found.draws) for group in card.groups if group.levels in rows}

@@ -38,8 +38,8 @@ class Row:
 
 
 def heading(card: Card, session: Session) -> str:
-    offered = mixing.spaces(card, session.mix.present)
-    pressed = session.view.spaces if len(offered) > 1 else offered[0]
+    offered = mixing.spaces(card, mixing.now(session))
+    pressed = mixing.wanted_spaces(session) if len(offered) > 1 else offered[0]
     spaces = "".join(
         f'<button type="button" {intent("mix_spaces", spaces=key)}{html.state("pressed", key == pressed)}'
         f"{html.flag('disabled', len(offered) == 1 and key != pressed)}>{label}</button>"
@@ -100,14 +100,14 @@ def results(card: Card, session: Session, images: Mapping[Space, SampleImage]) -
         "</figcaption></figure>"
         for space, image in images.items()
     )
-    reason = "" if "noise" in mixing.spaces(card, session.mix.present) else f'<p class="mut">{NO_NOISE}</p>'
+    reason = "" if "noise" in mixing.spaces(card, mixing.now(session)) else f'<p class="mut">{NO_NOISE}</p>'
     return f'<section class="card pad" aria-label="Result"><div class="res">{figures}{reason}</div></section>'
 
 
 def matrix(card: Card, session: Session, rows: Sequence[Row]) -> str:
     """A gives the fine levels, B the coarse ones: one column a cut, one row an image B."""
     cuts = mixing.cuts(card)
-    mix = session.mix.present
+    mix = mixing.now(session)
     heads = "".join(f'<span class="h">{_cut(cut, card)}<small>{_bits_above(card, cut)}</small></span>' for cut in cuts)
     lines = "".join(_row(card, mix, row, index, cuts) for index, row in enumerate(rows))
     return (

@@ -1,4 +1,4 @@
-"""Two images and a choice of levels: the state of the Mix screen, and the recipes that it stands for."""
+"""Two images and a choice of levels: the state of the Mix screen, its intents, and the recipes that it stands for."""
 
 from __future__ import annotations
 
@@ -6,17 +6,75 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from app import recipes
 from app.client import Card, Recipe
+from app.intents import Intent, LevelIndex, NewSeed, Seed
 from app.recipes import MAX_SEED, temperature
+from app.state import FreshSeed, Session
 from app.temperature import Temperatures
 
 Space = Literal["noise", "latent"]
+Spaces = Literal["noise", "latent", "both"]
 Source = dict[str, Any]  # {"seed": s} or {"example": i}
 
 MATRIX_COLUMNS = 11
 MATRIX_ROWS = 4
+
+
+class MixLevel(Intent):
+    """Take one level from the other image."""
+
+    do: Literal["mix_level"]
+    level: LevelIndex
+
+
+class MixCut(Intent):
+    """Take the first `cut` levels from B, and with a cell of the matrix that row's B as well."""
+
+    do: Literal["mix_cut"]
+    cut: Annotated[int, Field(ge=0)]
+    row: Annotated[int, Field(ge=0)] | None = None
+
+
+class MixQuick(Intent):
+    do: Literal["mix_quick"]
+    name: Literal["none", "coarse", "middle", "fine", "all"]
+
+
+class MixSource(Intent):
+    """Another A or B: a seed or one of the model's test images."""
+
+    do: Literal["mix_source"]
+    which: Literal["a", "b"]
+    seed: Seed | None = None
+    example: Annotated[int, Field(ge=0)] | None = None
+
+
+class MixSwap(Intent):
+    """B becomes A and A becomes B."""
+
+    do: Literal["mix_swap"]
+
+
+class MixSpaces(Intent):
+    """Which of the two ways to copy a level is shown."""
+
+    do: Literal["mix_spaces"]
+    spaces: Spaces
+
+
+class MixExplore(Intent):
+    """Open one of the two mixes on the Explore screen."""
+
+    do: Literal["mix_explore"]
+    space: Space
+
+
+MixIntent = MixLevel | MixCut | MixQuick | MixSource | MixSwap | MixSpaces | MixExplore
 
 
 @dataclass(frozen=True)
@@ -33,6 +91,50 @@ class Mix:
 
     def swapped(self) -> Mix:
         return replace(self, a=self.b, b=self.a)
+
+
+def first(card: Card) -> Mix:
+    """The image that Explore opens with, and the coarse levels of the next."""
+    recipe = recipes.first(card)
+    seed = recipes.seed(recipe)
+    return Mix({"seed": seed}, {"seed": seed + 1}, QUICK["coarse"](card), temperature(recipe))
+
+
+def now(session: Session) -> Mix:
+    found: Mix = session.histories["mix"].present
+    return found
+
+
+def wanted_spaces(session: Session) -> Spaces:
+    found: Spaces = session.views["mix"]
+    return found
+
+
+def apply(session: Session, intent: Intent, card: Card, fresh_seed: FreshSeed) -> Session:
+    """One intent. What does not fit the model, such as a test image that it has not got, changes nothing."""
+    mix = now(session)
+    match intent:
+        case MixLevel():
+            return session.pushed("mix", mix.toggled(intent.level))
+        case MixQuick():
+            return session.pushed("mix", replace(mix, levels=QUICK[intent.name](card)))
+        case MixCut():
+            sources = rows(mix, card)
+            b = mix.b if intent.row is None or intent.row >= len(sources) else sources[intent.row]
+            return session.pushed("mix", replace(mix, b=b, levels=tuple(range(min(intent.cut, len(card.levels))))))
+        case MixSource() if (source := _source(intent, card)) is not None:
+            return session.pushed("mix", replace(mix, a=source) if intent.which == "a" else replace(mix, b=source))
+        case MixSwap():
+            return session.pushed("mix", mix.swapped())
+        case NewSeed() if session.works_on == "mix":
+            return session.pushed("mix", _new_pair(mix, card, fresh_seed))
+        case MixSpaces():
+            return session.with_view("mix", intent.spaces)
+        case MixExplore():
+            recipe = mixed(mix, intent.space, len(card.levels))
+            return replace(session.changed(recipe).seen(image=0), screen="explore")
+        case _:
+            return session
 
 
 def mixed(mix: Mix, space: Space, count: int) -> Recipe:
@@ -57,7 +159,7 @@ def spaces(card: Card, mix: Mix) -> tuple[Space, ...]:
     return ("latent",) if card.prior == "bernoulli" and encoded else ("noise", "latent")
 
 
-def shown_spaces(card: Card, mix: Mix, wanted: Literal["noise", "latent", "both"]) -> tuple[Space, ...]:
+def shown_spaces(card: Card, mix: Mix, wanted: Spaces) -> tuple[Space, ...]:
     """Those of them that a person wants to see, or all where there is no such."""
     offered = spaces(card, mix)
     return tuple(space for space in offered if wanted in ("both", space)) or offered
@@ -156,3 +258,19 @@ def _plain(source: Source) -> Source:
     if "example" in source:
         return {"example": source["example"]}
     return {"seed": source["seeds"][0] if "seeds" in source else source["seed"]}
+
+
+def _new_pair(mix: Mix, card: Card, fresh_seed: FreshSeed) -> Mix:
+    a, b = fresh_seed(), fresh_seed()
+    if "example" in mix.a and len(card.examples) > 1:
+        count = len(card.examples)
+        return replace(mix, a={"example": a % count}, b={"example": (a + 1 + b % (count - 1)) % count})
+    return replace(mix, a={"seed": a}, b={"seed": b})
+
+
+def _source(intent: MixSource, card: Card) -> Source | None:
+    if intent.seed is not None:
+        return {"seed": intent.seed}
+    if intent.example is not None and intent.example < len(card.examples):
+        return {"example": intent.example}
+    return None

@@ -36,7 +36,7 @@ def rail(card: Card, session: Session) -> str:
         '<section class="card rail" aria-label="Temperature by level">'
         f'<div class="rt"><h2>Temperature by level</h2><span class="mut">{in_words(values)}</span></div>'
         f"{_presets(card, session)}{_axis()}"
-        f'<div class="rows" data-rail="{data}" data-locks="{locks}" data-groups="{groups}"'
+        f'<div class="rows" data-live="1" data-rail="{data}" data-locks="{locks}" data-groups="{groups}"'
         f' style="--rows:{len(card.levels) + len(card.groups)};--gaps:{max(1, len(card.groups) - 1)}"'
         f' data-default="{card.temperature.default}" data-many="{int(folds(card))}">{rows}</div>'
         f"{_foot(card)}</section>"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app import html
+from app import html, reconstructing
 from app.client import Card, Progressive, RateMaps, Step
 from app.html import attribute, icon, intent, pixels, text
 from app.measure import VIRIDIS, decode, signed_map
@@ -26,7 +26,7 @@ KINDS = "image/png,image/jpeg,image/webp"
 
 
 def heading(session: Session) -> str:
-    now = session.reconstruct.present
+    now = reconstructing.now(session)
     buttons = "".join(
         f'<button type="button" {intent("others", others=key)}{html.state("pressed", key == now.others)}>'
         f"{label}</button>"
@@ -117,7 +117,7 @@ def _scrubber(card: Card, found: Progressive, step: Step) -> str:
         f'<span class="grow"></span><button type="button" class="btn line" data-play="1">{icon(PLAY)}Play</button>'
         "</div>"
         f'<div class="trk"><div class="seglay" aria-hidden="true">{segments}</div>'
-        f'<input type="range" id="scrubber" min="0" max="{count}" step="1" value="{step.kept}" data-kept="{step.kept}"'
+        f'<input type="range" id="scrubber" min="0" max="{count}" step="1" value="{step.kept}" data-live="1"'
         f' aria-label="Levels kept" aria-valuetext="{spoken}" title="[ and ]"></div></div>'
     )
 

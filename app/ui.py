@@ -17,15 +17,21 @@ from pydantic import BaseModel, ConfigDict
 
 from app import header, plots
 from app.client import Card, Client
-from app.explorer import REGIONS, Explorer, Regions
-from app.intents import AnyIntent
+from app.explorer import REGIONS, Explorer
+from app.screens import SCREENS, AnyIntent
+from app.screens.screen import Box, Plot, Regions
 from app.state import Session
+
+# What the page consists of, in this order. The first script is the one that the others build on.
+STYLES = ("strata.css",)
+SCRIPTS = ("strata.js",)
 
 BUS_JS = """strata.bus({
   opened: () => trigger("opened"), intended: () => trigger("intended"), settled: () => trigger("settled"),
 }, props)"""
 # The font travels inside the style sheet, so that the page looks the same everywhere and asks nobody for it.
 FONT_FACE = "@font-face{font-family:Inter;font-weight:100 900;src:url(data:font/woff2;base64,%s) format('woff2')}\n"
+ONE_SCREEN = ':root:root:not([data-screen="%(name)s"]) #%(name)s{display:none!important}\n'
 REGION_JS = "strata.region(element, props, watch)"
 
 # Gradio's defaults would drop events while one is under way and let one person's drag wait for another's.
@@ -99,11 +105,12 @@ def page() -> dict[str, Any]:
     """What `launch` needs to show the page as designed: style, script, and none of Gradio's own furniture."""
     static = files("app") / "static"
     font = base64.b64encode((static / "inter.woff2").read_bytes()).decode()
-    style = FONT_FACE % font + (static / "strata.css").read_text(encoding="utf-8")
-    script = (static / "strata.js").read_text(encoding="utf-8")
+    styles = [(static / name).read_text(encoding="utf-8") for name in STYLES]
+    scripts = [(static / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    style = "".join([FONT_FACE % font, *styles, *(ONE_SCREEN % {"name": screen.name} for screen in SCREENS)])
     return {
         # not `css=`: Gradio adds that twice, once with a prefix that outweighs the rest of the sheet
-        "head": f"<style>{style}</style><script>{script}</script>",
+        "head": f"<style>{style}</style>" + "".join(f"<script>{script}</script>" for script in scripts),
         "footer_links": [],
         "ssr_mode": False,
         "quiet": True,
@@ -112,35 +119,24 @@ def page() -> dict[str, Any]:
 
 def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
     """Every region by name, and the one plot, in their places."""
-    made: dict[str, gr.HTML] = {}
-
-    def region(*names: str) -> None:
-        for name in names:
-            made[name] = gr.HTML(
-                "", html_template="", js_on_load=REGION_JS, elem_id=f"r-{name}", apply_default_css=False
-            )
-
-    region("header")
-    with gr.Row(elem_id="explore"):
-        with gr.Column(elem_id="left"):
-            region("rail")
-        with gr.Column(elem_id="stage"):
-            region("toolbar", "pictures", "status", "strips")
-        with gr.Column(elem_id="inspector", elem_classes="card insp"):
-            region("head", "itabs", "effect")
-            plot = gr.Plot(show_label=False, container=False, elem_id="bits")
-            region("foot")
-    with gr.Column(elem_id="levels"):
-        region("ladder_heading", "ladder_status", "ladder_grid")
-    with gr.Column(elem_id="mix"):
-        region("heading")
-        with gr.Row(elem_id="mixtop"):
-            region("sources", "levels", "results")
-        region("mix_status", "matrix")
-    with gr.Column(elem_id="reconstruct"):
-        region("question", "rec_status")
-        with gr.Row(elem_id="rec"):
-            region("picker", "kept", "curve")
-        region("steps")
+    regions = {"header": _region("header")}
+    plots: list[gr.Plot] = []
+    for screen in SCREENS:
+        _place(screen.layout, regions, plots)
     gr.HTML(header.keys(), elem_id="r-keys", apply_default_css=False)
-    return {name: made[name] for name in REGIONS}, plot
+    return {name: regions[name] for name in REGIONS}, plots[0]
+
+
+def _place(box: Box, regions: dict[str, gr.HTML], plots: list[gr.Plot]) -> None:
+    with (gr.Row if box.row else gr.Column)(elem_id=box.id, elem_classes=box.classes):
+        for part in box.parts:
+            if isinstance(part, Box):
+                _place(part, regions, plots)
+            elif isinstance(part, Plot):
+                plots.append(gr.Plot(show_label=False, container=False, elem_id=part.id))
+            else:
+                regions[part] = _region(part)
+
+
+def _region(name: str) -> gr.HTML:
+    return gr.HTML("", html_template="", js_on_load=REGION_JS, elem_id=f"r-{name}", apply_default_css=False)

@@ -46,18 +46,13 @@ window.strata = (() => {
     triggers = trigger;
     busProps = props;
     document.body.classList.toggle("dark", document.documentElement.dataset.theme === "dark");
-    for (const [id, role, label] of [["explore", "tabpanel", "tab-explore"], ["mix", "tabpanel", "tab-mix"],
-      ["levels", "tabpanel", "tab-levels"], ["reconstruct", "tabpanel", "tab-reconstruct"],
-      ["r-effect", "tabpanel", "itab-effect"], ["bits", "tabpanel", "itab-bits"]]) {
-      document.getElementById(id)?.setAttribute("role", role);
-      document.getElementById(id)?.setAttribute("aria-labelledby", label);
-    }
     post();
   }
 
   // --- regions ------------------------------------------------------------------------------------------------
 
-  // What one region should show has arrived. An answer older than what a hand is doing must not move the rail.
+  // What one region should show has arrived. An answer older than what a hand is doing must not move what it holds:
+  // the rail, the scrubber, whatever has `data-live`.
   let revealed = null;  // the level that the rail has scrolled to
 
   function region(element, props, watch) {
@@ -66,7 +61,7 @@ window.strata = (() => {
       const fresh = document.createElement("div");
       fresh.innerHTML = props.value;
       const shows = Number(fresh.firstElementChild.dataset.seq);
-      if (shows < seq && fresh.querySelector("[data-rail],[data-kept]")) return;
+      if (shows < seq && fresh.querySelector("[data-live]")) return;
       morph(element, fresh);
       applied(element, shows);
     };
@@ -77,6 +72,11 @@ window.strata = (() => {
   function applied(element, shows) {
     acked = Math.max(acked, shows);
     outbox = outbox.filter((intent) => intent.seq > acked);
+    for (const tab of element.querySelectorAll("[role=tab]")) { // Gradio's boxes have no role
+      const panel = document.getElementById(tab.getAttribute("aria-controls"));
+      panel?.setAttribute("role", "tabpanel");
+      panel?.setAttribute("aria-labelledby", tab.id);
+    }
     const header = element.querySelector("header[data-link]");
     if (header) answered(header, shows);
     const rail = element.querySelector("[data-rail]");
@@ -417,5 +417,5 @@ window.strata = (() => {
   document.documentElement.dataset.screen = "explore";
   document.documentElement.dataset.tab = "effect";
 
-  return { bus, region };
+  return { bus, region, send, say }; // the last two for the scripts of single screens
 })();

@@ -13,10 +13,11 @@ import pytest
 from fake_api import FakeApi, card_document, png
 from pydantic import TypeAdapter
 
-from app import recipes
-from app.explorer import Explorer, Regions
-from app.intents import AnyIntent
+from app import laddering, mixing, recipes, reconstructing
+from app.explorer import Explorer
 from app.reconstructing import Source
+from app.screens import AnyIntent
+from app.screens.screen import Regions
 from app.state import Session
 
 READ: TypeAdapter[AnyIntent] = TypeAdapter(AnyIntent)
@@ -201,6 +202,7 @@ def test_a_link_brings_the_ladder_back(person: Person) -> None:
     link = httpx.URL("http://x/?" + _link(person.regions))
     again = Person(person.api, dict(link.params)).opens().wants().session
     assert (again.screen, again.recipe, again.view) == ("levels", person.session.recipe, person.session.view)
+    assert laddering.view(again) == laddering.view(person.session)
 
 
 def test_a_busy_server_leaves_the_ladder_and_says_so(person: Person) -> None:
@@ -227,9 +229,9 @@ def test_an_upload_is_brought_to_the_models_size_first(person: Person) -> None:
     sent = base64.b64encode(png(b"mine")).decode()
     person.wants({"do": "screen", "name": "reconstruct"})
     person.wants({"do": "upload", "media_type": "image/png", "data": sent})
-    assert person.session.reconstruct.present.source == Source(image=sent)
+    assert reconstructing.now(person.session).source == Source(image=sent)
     assert "your image" in person.regions["picker"]
-    assert person.wants({"do": "undo"}).session.reconstruct.present.source == Source(example=0)
+    assert reconstructing.now(person.wants({"do": "undo"}).session).source == Source(example=0)
 
 
 @pytest.mark.parametrize("data", ["bm8gaW1hZ2U=", "not base64"])
@@ -237,7 +239,7 @@ def test_what_is_no_image_is_told_and_changes_nothing(person: Person, data: str)
     person.wants({"do": "screen", "name": "reconstruct"})
     person.wants({"do": "upload", "media_type": "image/png", "data": data})
     assert "no image" in person.regions["rec_status"]
-    assert person.session.reconstruct.present.source == Source(example=0)
+    assert reconstructing.now(person.session).source == Source(example=0)
 
 
 @pytest.mark.parametrize("source", [{"do": "pick", "example": 2}, {"do": "upload", "media_type": "image/png"}])
@@ -251,7 +253,7 @@ def test_a_link_brings_a_reconstruction_back(person: Person, source: dict[str, A
     person.api.tokens[link.params["r"]] = _recipe(link.params["r"])
     again = Person(person.api, dict(link.params)).opens().wants().session
     assert again.screen == "reconstruct"
-    assert again.reconstruct.present == person.session.reconstruct.present
+    assert reconstructing.now(again) == reconstructing.now(person.session)
 
 
 def test_a_busy_server_leaves_the_reconstruction_and_says_so(person: Person) -> None:
@@ -291,8 +293,8 @@ def test_a_link_brings_a_mix_back(person: Person) -> None:
     )
     link = httpx.URL("http://x/?" + _link(person.regions))
     again = Person(person.api, dict(link.params)).opens().wants().session
-    assert again.mix.present == person.session.mix.present
-    assert again.view.spaces == "noise"
+    assert mixing.now(again) == mixing.now(person.session)
+    assert mixing.wanted_spaces(again) == "noise"
 
 
 @pytest.mark.parametrize(

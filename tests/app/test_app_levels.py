@@ -11,7 +11,8 @@ from test_app_screen import Reader
 from app import laddering, levels, recipes
 from app.client import Card, Ladder
 from app.laddering import LadderView
-from app.state import Session, start
+from app.screens import start
+from app.state import Session
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def session(card: Card) -> Session:
 
 def found(card: Card, session: Session) -> Ladder:
     one = recipes.single(session.recipe, 0)
-    question = laddering.question(card, session.view.ladder, one)
+    question = laddering.question(card, laddering.view(session), one)
     return Ladder.model_validate(FakeApi().ladder("toy", {"kind": "ladder_grid", "recipe": one, **question}))
 
 
@@ -68,13 +69,13 @@ def test_inactive_levels_are_one_line_and_can_be_shown(session: Session) -> None
     page = Reader(levels.grid(card, session, found(card, session)))
     assert page.all("div", **{"class": "inact"})[0].text == "inactive2 carries 0.03 bits; hidden.Show"
     assert page.intents("ladder_view") == [{"do": "ladder_view", "hidden": False}]
-    shown = session.seen(ladder=LadderView(hidden=False))
+    shown = session.with_view("levels", LadderView(hidden=False))
     page = Reader(levels.grid(card, shown, found(card, shown)))
     assert [e.text for e in page.all("span", **{"class": "tag"})] == ["inactive"]
 
 
 def test_rows_of_resolutions_are_named_by_them(card: Card, session: Session) -> None:
-    groups = session.seen(ladder=LadderView(rows="groups"))
+    groups = session.with_view("levels", LadderView(rows="groups"))
     page = Reader(levels.grid(card, groups, found(card, groups)))
     assert page.all("button", aria_label="Select 4 × 4 levels")
     assert [intent["levels"] for intent in page.intents("cell")][5] == [1, 2]
@@ -85,7 +86,7 @@ def test_the_heading_says_what_is_fixed_and_what_moves(card: Card, session: Sess
         "In each row one level is drawn again. Levels above are fixed, levels below keep their noise"
         in Reader(levels.heading(card, session, None)).all("p")[0].text
     )
-    cold = session.seen(ladder=LadderView(rows="groups", below="mean"))
+    cold = session.with_view("levels", LadderView(rows="groups", below="mean"))
     page = Reader(levels.heading(card, cold, None))
     assert "one resolution is drawn again. Levels above are fixed, levels below take the mean" in page.all("p")[0].text
     assert [e.text for e in page.all("button", aria_pressed="true")] == ["Groups", "Mean"]

@@ -15,7 +15,7 @@ from app import reconstruct, reconstructing
 from app.client import Card, Progressive, RateMaps
 from app.measure import decode, signed_map
 from app.reconstructing import Reconstruction, Source
-from app.state import start
+from app.screens import start
 
 NOW = Reconstruction(Source(example=1), 3)
 
@@ -95,7 +95,7 @@ def test_the_picture_that_is_reconstructed_is_pressed(card: Card) -> None:
 def test_the_heading_says_what_the_others_do(card: Card) -> None:
     session = start(card)
     assert "leave the others at their prior mean" in reconstruct.heading(session)
-    drawn = session.reconstructed(replace(reconstructing.first(card), others="sample"))
+    drawn = session.pushed("reconstruct", replace(reconstructing.first(card), others="sample"))
     assert "draw the others from their prior" in reconstruct.heading(drawn)
 
 

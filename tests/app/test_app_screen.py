@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from fake_api import FakeApi, card_document, make_card
 
-from app import header, html, inspector, mix, plots, rail, recipes, stage
+from app import header, html, inspector, mix, mixing, plots, rail, stage
 from app.client import Answer, ApiError, Card, FieldFault, ImageSize
 from app.measure import Effect
 from app.recipes import with_draw, with_temperature
-from app.state import History, Session, start
+from app.screens import start
+from app.state import History, Session
 
+PLACE = header.Place(["toy"], [("explore", "Explore"), ("mix", "Mix")], "http://api.test", "model=toy")
 NASTY = "<script>alert('x')</script>\"&"
 
 
@@ -158,8 +160,8 @@ def test_a_level_with_a_name_of_its_own_says_it() -> None:
 
 def test_many_switches_of_a_mix_go_over_several_lines() -> None:
     few, many = (make_card((1,) * count) for count in (63, 64))
-    assert "wrapped" not in mix.levels(few, start(few).mix.present)
-    assert "switches wrapped" in mix.levels(many, start(many).mix.present)
+    assert "wrapped" not in mix.levels(few, mixing.now(start(few)))
+    assert "switches wrapped" in mix.levels(many, mixing.now(start(many)))
 
 
 def test_a_model_that_was_not_measured_says_so(session: Session) -> None:
@@ -169,7 +171,7 @@ def test_a_model_that_was_not_measured_says_so(session: Session) -> None:
     card = Card.model_validate(document)
     assert "not measured" in rail.rail(card, session)
     assert "–" in inspector.head(card, session, {})
-    Reader(mix.levels(card, session.mix.present))
+    Reader(mix.levels(card, mixing.now(session)))
 
 
 # --- stage ----------------------------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ def test_the_plot_tells_levels_and_total(card: Card) -> None:
 
 
 def test_the_header_gives_the_likelihood_with_its_estimator(card: Card, session: Session) -> None:
-    page = Reader(header.header(["toy"], card, session, None, "http://api.test"))
+    page = Reader(header.header(PLACE, card, session, {}))
     assert "Test −ELBO82.5 nats/image, 0.152 bits/dim" in page.all("dl")[0].text
     assert page.all("div", title="ELBO, mean over 10,000 test images.")
 
@@ -310,17 +312,15 @@ def test_curl_and_python_carry_the_whole_recipe(session: Session) -> None:
 
 
 def test_the_link_names_the_recipe_and_what_is_selected(session: Session) -> None:
-    link = header.link(session.seen(locks=frozenset({2, 0}), image=3), answer_to(session))
-    assert link.startswith("model=toy&screen=explore&level=1&image=3&tab=effect&locks=0,2&r=")
-    assert answer_to(session).token in link
+    assert header.link(session, {"locks": "0,2"}, "abc") == "model=toy&screen=explore&level=1&locks=0,2&r=abc"
 
 
-def test_without_an_answer_the_link_still_holds_the_recipe(session: Session) -> None:
-    assert recipes.to_token(session.recipe) in header.link(session, None)
+def test_a_recipe_that_is_too_long_for_a_link_is_left_out(session: Session) -> None:
+    assert header.link(session, {}, "a" * 20_000) == "model=toy&screen=explore&level=1"
 
 
 def test_the_switches_of_a_mix_name_their_image(card: Card, session: Session) -> None:
-    page = Reader(mix.levels(card, replace(session.mix.present, levels=(0, 2))))
+    page = Reader(mix.levels(card, replace(mixing.now(session), levels=(0, 2))))
     named = [e.attributes["aria-label"] for e in page.all("button", **{"class": "ab"})]
     assert named == ["Level 0 from B", "Level 1 from A", "Level 2 from B", "Level 3 from A"]
     assert "0, 2: 10.7 of 16.7 bits" in page.all("div", **{"class": "hd"})[0].text
@@ -338,15 +338,15 @@ def test_nothing_from_outside_becomes_markup(session: Session) -> None:
     nasty = replace(session, model=NASTY, note=NASTY)
     answer = answer_to(session).model_copy(update={"provider": NASTY, "model": NASTY})
     everything = [
-        header.header([NASTY], card, nasty, answer, NASTY),
+        header.header(header.Place([NASTY], [("mix", "Mix")], NASTY, NASTY), card, nasty, answer.recipe),
         rail.rail(card, nasty),
         stage.toolbar(card, nasty, answer),
         stage.pictures(card, nasty, answer),
         stage.status(card, nasty, answer),
         stage.examples(card, ["data:,"]),
         inspector.head(card, nasty, effects(card)),
-        mix.sources(card, nasty.mix.present, None, None),
-        mix.levels(card, nasty.mix.present),
+        mix.sources(card, mixing.now(nasty), None, None),
+        mix.levels(card, mixing.now(nasty)),
     ]
     for piece in everything:
         assert "<script" not in piece
@@ -379,8 +379,8 @@ def test_the_coarsest_group_has_the_first_fill_and_the_finest_the_last() -> None
 
 
 def test_a_history_that_is_empty_disables_its_button(card: Card, session: Session) -> None:
-    page = Reader(header.header(["toy"], card, session, None, ""))
+    page = Reader(header.header(PLACE, card, session, {}))
     assert "disabled" in page.all("button", aria_label="Undo")[0].attributes
-    moved = replace(session, explore=History(session.recipe, past=(session.recipe,)))
-    page = Reader(header.header(["toy"], card, moved, None, ""))
+    moved = session.with_history("explore", History(session.recipe, past=(session.recipe,)))
+    page = Reader(header.header(PLACE, card, moved, {}))
     assert "disabled" not in page.all("button", aria_label="Undo")[0].attributes

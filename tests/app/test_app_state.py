@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from app import recipes
-from app.intents import AnyIntent
+from app import laddering, mixing, recipes, reconstructing
 from app.laddering import LadderView
 from app.reconstructing import Source
-from app.state import STEPS, History, Session, apply, start
+from app.screens import AnyIntent, apply, start
+from app.state import STEPS, History, Session
 
 CARD = make_card()
 READ: TypeAdapter[AnyIntent] = TypeAdapter(AnyIntent)
@@ -184,55 +184,55 @@ def test_a_note_lasts_until_the_next_intent(session: Session) -> None:
 
 
 @pytest.fixture
-def mixing(session: Session) -> Session:
+def mix(session: Session) -> Session:
     return after(session, {"do": "screen", "name": "mix"}, {"do": "mix_quick", "name": "none"})
 
 
-def test_each_screen_undoes_its_own_steps(mixing: Session) -> None:
-    toggled = after(mixing, {"do": "mix_level", "level": 2})
-    assert toggled.mix.present.levels == (2,)
+def test_each_screen_undoes_its_own_steps(mix: Session) -> None:
+    toggled = after(mix, {"do": "mix_level", "level": 2})
+    assert mixing.now(toggled).levels == (2,)
     back = after(toggled, {"do": "undo"})
-    assert back.mix.present.levels == ()
-    assert back.explore == mixing.explore
+    assert mixing.now(back).levels == ()
+    assert back.recipe == mix.recipe
 
 
-def test_toggling_twice_is_nothing(mixing: Session) -> None:
-    twice = after(mixing, {"do": "mix_level", "level": 2}, {"do": "mix_level", "level": 2})
-    assert twice.mix.present == mixing.mix.present
+def test_toggling_twice_is_nothing(mix: Session) -> None:
+    twice = after(mix, {"do": "mix_level", "level": 2}, {"do": "mix_level", "level": 2})
+    assert mixing.now(twice) == mixing.now(mix)
 
 
-def test_a_cell_of_the_matrix_sets_the_cut_and_the_partner(mixing: Session) -> None:
-    cut = after(mixing, {"do": "mix_cut", "cut": 3, "row": 1})
-    assert cut.mix.present.levels == (0, 1, 2)
-    assert cut.mix.present.b == {"seed": recipes.seed(mixing.recipe) + 2}
+def test_a_cell_of_the_matrix_sets_the_cut_and_the_partner(mix: Session) -> None:
+    cut = after(mix, {"do": "mix_cut", "cut": 3, "row": 1})
+    assert mixing.now(cut).levels == (0, 1, 2)
+    assert mixing.now(cut).b == {"seed": recipes.seed(mix.recipe) + 2}
 
 
-def test_sources_are_seeds_or_test_images_that_exist(mixing: Session) -> None:
+def test_sources_are_seeds_or_test_images_that_exist(mix: Session) -> None:
     chosen = after(
-        mixing,
+        mix,
         {"do": "mix_source", "which": "a", "example": 2},
         {"do": "mix_source", "which": "b", "seed": 5},
         {"do": "mix_source", "which": "b", "example": 3},
     )
-    assert (chosen.mix.present.a, chosen.mix.present.b) == ({"example": 2}, {"seed": 5})
-    assert after(chosen, {"do": "mix_swap"}).mix.present.a == {"seed": 5}
+    assert (mixing.now(chosen).a, mixing.now(chosen).b) == ({"example": 2}, {"seed": 5})
+    assert mixing.now(after(chosen, {"do": "mix_swap"})).a == {"seed": 5}
 
 
-def test_a_new_pair_is_two_others(mixing: Session) -> None:
+def test_a_new_pair_is_two_others(mix: Session) -> None:
     numbers = itertools.count(50)
     pair = [READ.validate_python({"do": "new_seed", "seq": 99})]
-    fresh = apply(mixing, pair, CARD, lambda: next(numbers)).mix.present
+    fresh = mixing.now(apply(mix, pair, CARD, lambda: next(numbers)))
     assert (fresh.a, fresh.b) == ({"seed": 50}, {"seed": 51})
-    examples = after(mixing, {"do": "mix_source", "which": "a", "example": 0})
+    examples = after(mix, {"do": "mix_source", "which": "a", "example": 0})
     for first in range(5):
         numbers = itertools.count(first)
         pair = [READ.validate_python({"do": "new_seed", "seq": 99})]
-        fresh = apply(examples, pair, CARD, lambda: next(numbers)).mix.present  # noqa: B023
+        fresh = mixing.now(apply(examples, pair, CARD, lambda: next(numbers)))  # noqa: B023
         assert fresh.a != fresh.b
 
 
-def test_a_mix_can_be_taken_to_explore_and_left_behind(mixing: Session) -> None:
-    cut = after(mixing, {"do": "mix_cut", "cut": 2}, {"do": "mix_explore", "space": "noise"})
+def test_a_mix_can_be_taken_to_explore_and_left_behind(mix: Session) -> None:
+    cut = after(mix, {"do": "mix_cut", "cut": 2}, {"do": "mix_explore", "space": "noise"})
     assert cut.screen == "explore"
     assert [edit["levels"] for edit in cut.recipe["edits"]] == [[2, 3], [0, 1]]
     assert after(cut, {"do": "drop_edits"}).recipe["edits"] == []
@@ -245,8 +245,8 @@ def test_the_choices_of_the_ladder_are_no_steps(session: Session) -> None:
     then = after(
         session, {"do": "ladder_view", "below": "mean"}, {"do": "ladder_again"}, {"do": "ladder_view", "hidden": False}
     )
-    assert then.view.ladder == LadderView("levels", "mean", page=1, hidden=False)
-    assert then.explore == session.explore
+    assert laddering.view(then) == LadderView("levels", "mean", page=1, hidden=False)
+    assert then.history == session.history
 
 
 def test_levels_undoes_the_steps_of_explore(session: Session) -> None:
@@ -255,20 +255,20 @@ def test_levels_undoes_the_steps_of_explore(session: Session) -> None:
 
 
 def test_a_deep_model_opens_with_a_row_a_resolution() -> None:
-    assert start(make_card((1,) * 3 + (4,) * 18)).view.ladder.rows == "groups"
-    assert start(make_card((1,) * 21)).view.ladder.rows == "levels", "there is but one"
+    assert laddering.view(start(make_card((1,) * 3 + (4,) * 18))).rows == "groups"
+    assert laddering.view(start(make_card((1,) * 21))).rows == "levels", "there is but one"
 
 
 def test_a_drag_of_the_scrubber_is_one_step(session: Session) -> None:
     session = after(session, {"do": "screen", "name": "reconstruct"})
     drag = [{"do": "kept", "kept": kept, "gesture": 7} for kept in (3, 4, 99)]
     then = after(session, *drag)
-    assert then.reconstruct.present.kept == 4
-    assert after(then, {"do": "undo"}).reconstruct.present == session.reconstruct.present
+    assert reconstructing.now(then).kept == 4
+    assert reconstructing.now(after(then, {"do": "undo"})) == reconstructing.now(session)
 
 
 def test_another_test_image_keeps_the_scrubber_where_it_is(session: Session) -> None:
     session = after(session, {"do": "screen", "name": "reconstruct"}, {"do": "kept", "kept": 3})
     then = after(session, {"do": "pick", "example": 1})
-    assert (then.reconstruct.present.source, then.reconstruct.present.kept) == (Source(example=1), 3)
+    assert (reconstructing.now(then).source, reconstructing.now(then).kept) == (Source(example=1), 3)
     assert after(session, {"do": "pick", "example": 99}) == replace(session, seq=session.seq + 1)

@@ -1,0 +1,66 @@
+"""Reconstruct: how many levels, and bits, does an image need?"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+from app import recipes, reconstruct, reconstructing, stage
+from app.client import ApiError, Card, Recipe
+from app.intents import Intent
+from app.reconstructing import Reconstruction, Source, Upload
+from app.screens.screen import Box, Regions, Screen, Shown
+from app.state import FreshSeed, Session
+
+
+class Reconstruct(Screen):
+    name = "reconstruct"
+    title = "Reconstruct"
+    layout = Box("reconstruct", ("question", "rec_status", Box("rec", ("picker", "kept", "curve"), row=True), "steps"))
+    trouble = later_trouble = "rec_status"
+
+    @classmethod
+    def first(cls, card: Card) -> Reconstruction:
+        return reconstructing.first(card)
+
+    @classmethod
+    def apply(cls, session: Session, intent: Intent, card: Card, fresh_seed: FreshSeed) -> Session:
+        return reconstructing.apply(session, intent, card, fresh_seed)
+
+    @classmethod
+    def recipe(cls, session: Session) -> Recipe:
+        return reconstructing.recipe(reconstructing.now(session), len(session.recipe["temperature"]))
+
+    @classmethod
+    def with_recipe(cls, session: Session, card: Card, recipe: Recipe) -> Session:
+        now = reconstructing.from_recipe(recipe, reconstructing.now(session), len(card.levels))
+        return session.restarted("reconstruct", now)
+
+    def controls(self, card: Card, session: Session) -> Regions:
+        return {"question": reconstruct.heading(session)}
+
+    async def asked(self, card: Card, session: Session, intent: Intent) -> Session:
+        """An upload, as the model sees it. What is no image changes nothing, and is told."""
+        if not isinstance(intent, Upload):
+            return session
+        try:
+            encoded = await self.client.encode(card.id, base64.b64decode(intent.data), intent.media_type)
+        except (ApiError, ValueError) as error:
+            return replace(session, note=error.sentence if isinstance(error, ApiError) else "This is no image file.")
+        source = Source(image=encoded.image.data)
+        return session.pushed("reconstruct", replace(reconstructing.now(session), source=source))
+
+    async def show(self, card: Card, session: Session) -> Shown:
+        """Every step at once, so that the scrubber asks for nothing more."""
+        now = reconstructing.now(session)
+        found = await self.client.progressive(card.id, now.source.subject, others=now.others)
+        maps = await self.client.rate_maps(card.id, now.source.subject)
+        step = found.steps[now.kept]
+        regions = {
+            "rec_status": stage.note(session),
+            "picker": reconstruct.picker(card, now, await self.asking.examples(card)),
+            "kept": reconstruct.view(card, now, found, maps),
+            "curve": reconstruct.curve(now, found),
+            "steps": reconstruct.strip(card, now, found),
+        }
+        return Shown(regions, step, recipes.to_token(step.recipe))
