@@ -76,8 +76,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, help="the page to write (default: RUN/report.html)")
     command.set_defaults(run_command=report_run, threads=None)
 
-    command = commands.add_parser("evaluate", help="ELBO, importance-weighted bound and rate by level of a checkpoint")
-    command.add_argument("checkpoint", type=Path, nargs="?", help="a run's folder, or its checkpoint.pt")
+    command = commands.add_parser("evaluate", help="ELBO, importance-weighted bound, rate by level")
+    command.add_argument("checkpoint", type=Path, nargs="?", help="a run's folder, its checkpoint.pt, or a bundle")
     command.add_argument(
         "--compare",
         nargs="*",

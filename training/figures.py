@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from pydantic import Field
 from tqdm import tqdm
 
 from model_zoo.manifest import Metric, Strict
-from training.checkpoint import load_checkpoint
+from training.bundled import is_bundle, open_bundled, stored_in_half
+from training.checkpoint import CheckpointError, load_checkpoint
 from training.data.batches import evaluation_batches
 from training.data.load import load
 from training.evaluate import Evaluation, evaluate, take
 from training.graphs import round_to_half
 from training.hardware import describe_hardware
 from training.latents import LatentShape
+from training.models.contract import HierarchicalVAE
 from training.recipe import Recipe
 from training.trainer import model_from_checkpoint
 
@@ -43,18 +45,45 @@ class Figures(Strict):
     hardware: str
 
 
-def evaluate_run(options: argparse.Namespace) -> None:
-    """Checkpoint -> figures on standard output, and in the file `--out`. Raises CheckpointError, DataError."""
+class Subject(NamedTuple):
+    """What is evaluated: a model, and how it came about."""
+
+    recipe: Recipe
+    model: HierarchicalVAE
+    step: int
+    weights: Literal["averaged", "raw"]
+    half: bool
+    device: str
+
+
+def subject_of(options: argparse.Namespace) -> Subject:
+    """A checkpoint's weights, or a bundle's own graphs. Raises CheckpointError, BundleError."""
+    if is_bundle(options.checkpoint):
+        if options.half or options.raw_weights:
+            raise CheckpointError("a bundle is evaluated as it is: --half and --raw-weights are for checkpoints")
+        recipe, model, bundle = open_bundled(options.checkpoint)
+        return Subject(recipe, model, bundle.manifest.provenance.steps or 0, "averaged", stored_in_half(bundle), "cpu")
     state = load_checkpoint(options.checkpoint)
     recipe, model = model_from_checkpoint(state, ema=not options.raw_weights)
     model = model.folded()  # what is exported is what is measured
     if options.half:
         round_to_half(model)
+    model = model.to(options.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    weights: Literal["averaged", "raw"] = "raw" if options.raw_weights else "averaged"
+    return Subject(recipe, model, state["step"], weights, options.half, options.device)
+
+
+def evaluate_run(options: argparse.Namespace) -> None:
+    """Checkpoint or bundle -> figures on standard output, and in the file `--out`.
+
+    Raises CheckpointError, BundleError, DataError.
+    """
+    subject = subject_of(options)
+    recipe, model = subject.recipe, subject.model
     images = load(recipe.data, options.split, options.data).images
     count = min(options.images or len(images), len(images))
     batches = take(evaluation_batches(images, 64, recipe.data.binarise, options.seed), count)
-    device, start = torch.device(options.device), time.monotonic()
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device, start = torch.device(subject.device), time.monotonic()
     with (
         tqdm(total=count, unit="image", dynamic_ncols=True) as bar,
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
@@ -73,11 +102,11 @@ def evaluate_run(options: argparse.Namespace) -> None:
         evaluation,
         model.shapes,
         options.split,
-        note_on(recipe, options),
+        note_on(subject),
         seed=options.seed,
-        step=state["step"],
-        weights="raw" if options.raw_weights else "averaged",
-        half=options.half,
+        step=subject.step,
+        weights=subject.weights,
+        half=subject.half,
         wall_time_s=round(time.monotonic() - start, 1),
         hardware=describe_hardware(device),
     )
@@ -86,12 +115,13 @@ def evaluate_run(options: argparse.Namespace) -> None:
         options.out.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def note_on(recipe: Recipe, options: argparse.Namespace) -> str:
+def note_on(subject: Subject) -> str:
     """What a reader must know to compare the figures with others."""
-    parts = ["raw weights" if options.raw_weights else "averaged weights"]
-    parts += ["rounded to float16"] * options.half
-    if recipe.data.binarise != "none":
-        parts.append({"dynamic": "dynamic binarisation", "threshold": "pixels thresholded"}[recipe.data.binarise])
+    parts = [f"{subject.weights} weights"]
+    parts += ["rounded to float16"] * subject.half
+    binarise = subject.recipe.data.binarise
+    if binarise != "none":
+        parts.append({"dynamic": "dynamic binarisation", "threshold": "pixels thresholded"}[binarise])
     return ", ".join(parts)
 
 
