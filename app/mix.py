@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app import html, mixing
+from app import html, level_strip, mixing, source_fields
 from app.client import Card, SampleImage
 from app.html import attribute, icon, intent, pixels, text
 from app.mixing import Mix, Source, Space, name
@@ -13,7 +13,6 @@ from app.state import Session
 from app.temperature import in_words
 
 SOURCE, RESULT, RESULT_NARROW, TILE = 112, 196, 140, 56
-BAR, BAR_WRAPPED = 92, 24  # height of the busiest level's bar
 
 SPACES: dict[Space, tuple[str, str]] = {
     "noise": ("Noise space", "Levels below adapt to B’s levels."),
@@ -23,7 +22,6 @@ NO_NOISE = (
     "No noise space for a test image: the latents of this model are 0 or 1, and many values of the noise give the same "
     "one. Seeds have both spaces."
 )
-WRAPPED = 64  # from this many levels on, the switches go over several lines
 QUICK = {"none": "None", "coarse": "Coarse", "middle": "Middle", "fine": "Fine", "all": "All"}
 
 
@@ -71,24 +69,13 @@ def levels(card: Card, mix: Mix) -> str:
         f"{html.state('pressed', mixing.QUICK[key](card) == mix.levels)}>{label}</button>"
         for key, label in QUICK.items()
     )
-    wrapped = len(card.levels) >= WRAPPED
-    count = "auto-fill" if wrapped else len(card.levels)
-    columns = f"grid-template-columns:repeat({count},minmax(24px,1fr))"
-    switches = "".join(_switch(card, mix, level) for level in range(len(card.levels)))
-    groups = "".join(
-        f'<span style="{html.fill(card, group.name)};grid-column:span {len(group.levels)}">'
-        f"{html.group_name(group.name)}</span>"
-        for group in card.groups
-    )
-    below = "" if wrapped else f'<div class="gl" style="{columns}">{groups}</div>'
     return (
         '<section class="card pad" aria-label="Levels taken from B"><div class="hd"><h2>Levels taken from B</h2>'
         f'<span class="mut">{_carried(card, mix)}</span></div><div class="row2">'
         f'<div class="seg" role="group" aria-label="Quick choices">{quick}</div>'
         f'<p class="mut"><span class="idle">T {in_words(mix.temperature)}, mean images</span>'
         '<span class="wait">Computing the mixes</span></p></div>'
-        f'<div class="switches{" wrapped" if wrapped else ""}">'
-        f'<div class="sw15" style="{columns}">{switches}</div>{below}</div></section>'
+        f"{level_strip.strip(card, lambda level: _switch(card, mix, level))}</section>"
     )
 
 
@@ -122,38 +109,20 @@ def matrix(card: Card, session: Session, rows: Sequence[Row]) -> str:
 def _source(card: Card, which: str, source: Source, image: SampleImage | None) -> str:
     letter = which.upper()
     shown = pixels(image.url, card.image, SOURCE, f"{letter}: {name(source)}") if image else '<div class="px"></div>'
-    tests = "".join(
-        f'<option value="{example.index}"{html.flag("selected", source.get("example") == example.index)}>'
-        f"test image {example.index}{f' ({text(example.label)})' if example.label else ''}</option>"
-        for example in card.examples
-    )
-    seed = source.get("seed", "")
     return (
         f'<figure>{shown}<figcaption class="cap"><b>{letter}: {text(name(source))}</b></figcaption>'
-        f'<label class="vh" for="source-{which}">Image {letter}</label>'
-        f'<span class="select"><select id="source-{which}" data-choose="source-{which}">'
-        f'<option value="seed"{html.flag("selected", "seed" in source)}>a seed</option>{tests}</select>'
-        '<svg viewBox="0 0 16 16" class="ic" aria-hidden="true"><path d="m5 6.5 3 3 3-3"/></svg></span>'
-        f'<span class="field{html.flag("off", "seed" not in source)}"><label for="seed-{which}">Seed</label>'
-        f'<input id="seed-{which}" type="text" inputmode="numeric" autocomplete="off" value="{attribute(seed)}"'
-        f' data-number="seed-{which}" data-min="0" data-max="{2**53 - 1}"></span></figure>'
+        f"{source_fields.fields(card, which, source, f'Image {letter}')}</figure>"
     )
 
 
 def _switch(card: Card, mix: Mix, level: int) -> str:
     taken = level in mix.levels
-    rate = card.levels[level].kl_bits
-    widest = max((other.kl_bits or 0.0) for other in card.levels) or 1.0
-    bar = BAR_WRAPPED if len(card.levels) >= WRAPPED else BAR
-    height = max(2, round(bar * (rate or 0.0) / widest))
     letter = "B" if taken else "A"
     label = card.levels[level].label
     named = f' title="{attribute(label)}"' if label else ""
     return (
-        f'<div class="c" style="{html.fill(card, card.levels[level].group)}">'
-        f'<span class="colb" title="{html.bits(rate)} bits"><i style="height:{height}px"></i></span>'
         f'<button type="button" class="ab" {intent("mix_level", level=level)}{html.state("pressed", taken)}'
-        f' aria-label="Level {level} from {letter}"{named}>{letter}</button><span>{level}</span></div>'
+        f' aria-label="Level {level} from {letter}"{named}>{letter}</button><span>{level}</span>'
     )
 
 
