@@ -26,9 +26,10 @@ LOGO = (
 KEYS = {
     "Z": "undo",
     "Shift Z": "redo",
-    "N": "new seed; a new pair on Mix, another test image on Reconstruct",
+    "N": "new seed; a new pair on Mix, another test image on Reconstruct, another image on Edit",
     "R": "draw the selected level again",
     "[ and ]": "on Reconstruct: one level less or more",
+    "Arrows, space": "on Edit: another cell, paint it; with Shift, paint on the way",
     "1 – 9": "go to the first, second, … resolution",
     "← → ↑ ↓": "on a handle: 0.01 colder or hotter",
     "Page ↑ ↓": "on a handle: 0.10",

@@ -23,8 +23,8 @@ from app.screens.screen import Box, Plot, Regions
 from app.state import Session
 
 # What the page consists of, in this order. The first script is the one that the others build on.
-STYLES = ("strata.css",)
-SCRIPTS = ("strata.js",)
+STYLES = ("strata.css", "edit.css")
+SCRIPTS = ("strata.js", "edit.js")
 
 BUS_JS = """strata.bus({
   opened: () => trigger("opened"), intended: () => trigger("intended"), settled: () => trigger("settled"),

@@ -14,12 +14,14 @@ from pydantic import Field
 from app import exploring
 from app import intents as do
 from app.client import Card
+from app.editing import EditIntent
 from app.exploring import ExploreIntent
 from app.intents import CommonIntent, Intent
 from app.laddering import LevelsIntent
 from app.mixing import MixIntent
 from app.recipes import count
 from app.reconstructing import ReconstructIntent
+from app.screens.edit import Edit
 from app.screens.explore import Explore
 from app.screens.levels import Levels
 from app.screens.mix import Mix
@@ -27,9 +29,9 @@ from app.screens.reconstruct import Reconstruct
 from app.screens.screen import Query, Screen, number
 from app.state import FreshSeed, History, Session
 
-SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct)
+SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit)
 AnyIntent = Annotated[
-    CommonIntent | ExploreIntent | LevelsIntent | MixIntent | ReconstructIntent, Field(discriminator="do")
+    CommonIntent | ExploreIntent | LevelsIntent | MixIntent | ReconstructIntent | EditIntent, Field(discriminator="do")
 ]
 
 NAMES = tuple(screen.name for screen in SCREENS)
@@ -46,7 +48,7 @@ def apply(session: Session, wanted: Sequence[Intent], card: Card, fresh_seed: Fr
     """The session after those of the intents that it has not seen yet, in order."""
     for intent in wanted:
         if intent.seq > session.seq:
-            session = replace(_apply(session, intent, card, fresh_seed), seq=intent.seq, note="")
+            session = replace(_apply(replace(session, note=""), intent, card, fresh_seed), seq=intent.seq)
     return fitting(session, card)
 
 

@@ -257,6 +257,16 @@ window.strata = (() => {
     images: (value) => ({ do: "images", n: value }),
     "seed-a": (value) => ({ do: "mix_source", which: "a", seed: value }),
     "seed-b": (value) => ({ do: "mix_source", which: "b", seed: value }),
+    "seed-edit": (value) => ({ do: "edit_image", seed: value }),
+    "seed-other": (value) => ({ do: "edit_other", seed: value }),
+  };
+
+  // What a choice of an image sends, by its list; a seed of the list's own begins with the number.
+  const SOURCES = {
+    "source-a": [{ do: "mix_source", which: "a" }, 1240],
+    "source-b": [{ do: "mix_source", which: "b" }, 1241],
+    "source-edit": [{ do: "edit_image" }, 1240],
+    "source-other": [{ do: "edit_other" }, 1241],
   };
 
   function enter(input) {
@@ -272,9 +282,11 @@ window.strata = (() => {
 
   function choose(select) {
     const which = select.dataset.choose;
-    if (which === "model") send({ do: "model", id: select.value });
-    else if (select.value !== "seed") send({ do: "mix_source", which: which.at(-1), example: Number(select.value) });
-    else send({ do: "mix_source", which: which.at(-1), seed: which === "source-a" ? 1240 : 1241 });
+    if (which === "model") return send({ do: "model", id: select.value });
+    const [intent, seed] = SOURCES[which];
+    if (select.value === "seed") send({ ...intent, seed });
+    else if (select.value === "explore") send({ ...intent, explore: true });
+    else send({ ...intent, example: Number(select.value) });
   }
 
   function nextTab(event, tab) {
