@@ -18,7 +18,7 @@ from app.screens import SCREENS
 from app.screens.screen import Asking, Query, Regions, Screen, Shown
 from app.state import FreshSeed, Session
 
-REGIONS = ("header", *(name for screen in SCREENS for name in screen.layout.regions))
+REGIONS = ("header", "settled", *(name for screen in SCREENS for name in screen.layout.regions))
 TITLES = tuple((screen.name, screen.title) for screen in SCREENS)
 
 NEW_SEEDS = 10_000
@@ -71,13 +71,14 @@ class Explorer:
         return session, regions
 
     async def settle(self, session: Session) -> AsyncIterator[Regions]:
-        """What takes a moment longer, as it comes."""
+        """What takes a moment longer, as it comes, and at the end a word that nothing more will come."""
         screen = self._screen(session)
         try:
             async for regions in screen.settle(self.card(session), session):
                 yield regions
         except ApiError as error:
             yield {screen.later_trouble: stage.trouble(error)}
+        yield {"settled": ""}
 
     def card(self, session: Session) -> Card:
         return self._cards[session.model]

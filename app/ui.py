@@ -119,7 +119,7 @@ def page() -> dict[str, Any]:
 
 def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
     """Every region by name, and the one plot, in their places."""
-    regions = {"header": _region("header")}
+    regions = {name: _region(name) for name in ("header", "settled")}
     plots: list[gr.Plot] = []
     for screen in SCREENS:
         _place(screen.layout, regions, plots)

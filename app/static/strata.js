@@ -30,6 +30,7 @@ window.strata = (() => {
     clearTimeout(retryTimer);
     clearTimeout(settleTimer);
     clearTimeout(waitTimer);
+    document.documentElement.toggleAttribute("data-settled", false);
     document.documentElement.toggleAttribute("data-busy", true);
     waitTimer = setTimeout(() => document.documentElement.toggleAttribute("data-waiting", true), WAIT_MS);
     tell(started ? "intended" : "opened");
@@ -77,6 +78,7 @@ window.strata = (() => {
       panel?.setAttribute("role", "tabpanel");
       panel?.setAttribute("aria-labelledby", tab.id);
     }
+    if (element.closest("#r-settled")) document.documentElement.toggleAttribute("data-settled", shows === seq);
     const header = element.querySelector("header[data-link]");
     if (header) answered(header, shows);
     const rail = element.querySelector("[data-rail]");
