@@ -9,7 +9,8 @@ It knows a model only by its card and speaks to the server over REST only (`clie
     rail, stage, ...    card and session to HTML
     screens             one file a screen: asks the server, and fills the screen's regions
     explorer            the models, the session, and which screen is asked
-    ui                  Gradio: hands intents in and HTML out
+    pages               the open pages: calls in, the regions that changed out
+    ui                  Gradio: where the regions are, and how a page calls
 
 How a screen is added: docs/explorer.md, "For developers".
 """

@@ -18,7 +18,7 @@ from app.screens import SCREENS
 from app.screens.screen import Asking, Query, Regions, Screen, Shown
 from app.state import FreshSeed, Session
 
-REGIONS = ("header", "settled", *(name for screen in SCREENS for name in screen.layout.regions))
+REGIONS = ("header", *(name for screen in SCREENS for name in screen.layout.regions))
 TITLES = tuple((screen.name, screen.title) for screen in SCREENS)
 
 NEW_SEEDS = 10_000
@@ -59,26 +59,28 @@ class Explorer:
             session, regions = await self.open(query)
             if session is None:
                 return None, regions
-        session = await self._applied(session, wanted)
+        session = replace(await self._applied(session, wanted), moving=_moving(wanted))
         card, screen = self.card(session), self._screen(session)
-        regions, shown = screen.controls(card, session), None
+        regions, shown = {} if session.moving else screen.controls(card, session), None
         try:
             shown = await screen.show(card, session)
             regions |= shown.regions
         except ApiError as error:
             regions[screen.trouble] = stage.trouble(error)
-        regions["header"] = self._header(card, session, shown)
+        if not session.moving:
+            regions["header"] = self._header(card, session, shown)
         return session, regions
 
     async def settle(self, session: Session) -> AsyncIterator[Regions]:
-        """What takes a moment longer, as it comes, and at the end a word that nothing more will come."""
+        """What takes a moment longer, as it comes."""
+        if session.moving:
+            yield (await self.show(session, (), {}))[1]
         screen = self._screen(session)
         try:
             async for regions in screen.settle(self.card(session), session):
                 yield regions
         except ApiError as error:
             yield {screen.later_trouble: stage.trouble(error)}
-        yield {"settled": ""}
 
     def card(self, session: Session) -> Card:
         return self._cards[session.model]
@@ -131,3 +133,8 @@ class Explorer:
         link = header.link(session, screen.query(session), token)
         place = header.Place(list(self._cards), TITLES, self._client.url, link)
         return header.header(place, card, session, shown.answer.recipe if shown else {})
+
+
+def _moving(wanted: Sequence[Intent]) -> bool:
+    """Whether there is nothing in these intents but what a drag, or keys in a row, move."""
+    return bool(wanted) and all(getattr(intent, "gesture", None) is not None for intent in wanted)

@@ -120,6 +120,7 @@ def keys() -> str:
         '<dialog id="keys" aria-labelledby="keys-title"><div class="rt"><h2 id="keys-title">Keys</h2>'
         f'<button type="button" class="mini" data-close="1" aria-label="Close">{icon(html.CLOSE)}</button></div>'
         f'<dl>{rows}</dl></dialog><p id="said" role="status" aria-live="polite"></p>'
+        '<p id="lost" role="alert" hidden>The explorer does not answer. Your settings are kept; trying again.</p>'
     )
 
 

@@ -14,6 +14,7 @@ from app.temperature import in_words
 BIG, BIG_NARROW = 392, 280  # pixels on the screen
 THUMB, THUMB_NARROW = 84, 56
 TILE = 56
+UNREACHABLE_RETRY_S = 3
 
 _DONE = {"keep": "kept", "sample": "drawn again", "resample": "drawn again", "mean": "at the mean of their prior"}
 
@@ -103,7 +104,8 @@ def loading(sentence: str) -> str:
 
 
 def trouble(error: ApiError) -> str:
-    """What went wrong, in a sentence, with the field that was wrong and a way to try again."""
+    """What went wrong, in a sentence, with the field that was wrong and a way to try again: by itself where waiting
+    helps."""
     if error.kind in ("busy", "not_ready"):
         seconds = error.retry_after or 2.0
         what = "Busy" if error.kind == "busy" else "The server is not ready"
@@ -112,7 +114,8 @@ def trouble(error: ApiError) -> str:
             f"{what}. Next try in {seconds:g} s.</p>{_retry()}</div>"
         )
     fields = "".join(f" {text(fault.pointer)}: {text(fault.detail)}." for fault in error.fields)
-    return f'<div class="stat warn"><p role="alert">{text(error.sentence)}{fields}</p>{_retry()}</div>'
+    again = f' data-retry="{UNREACHABLE_RETRY_S}"' if error.kind == "unreachable" else ""
+    return f'<div class="stat warn"{again}><p role="alert">{text(error.sentence)}{fields}</p>{_retry()}</div>'
 
 
 def strips(card: Card, session: Session, alone: Sequence[SampleImage], below: Sequence[SampleImage]) -> str:

@@ -75,6 +75,7 @@ class Session:
     view: View = field(default_factory=View)
     seq: int = 0  # the last intent that was applied
     note: str = ""  # something to say until the next intent
+    moving: bool = False  # a hand is still on a control: what it moves is shown at once, the rest when it rests
 
     @property
     def recipe(self) -> Recipe:

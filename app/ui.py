@@ -1,103 +1,70 @@
-"""The page in Gradio: where the regions are, and which event fills them. No decision is made here.
+"""The page in Gradio: where the regions are, and how the page calls Python. No decision is made here.
 
-One invisible component, the bus, hands the page's intents to Python; every region is a `gr.HTML` whose value is
-the HTML it should have. `static/strata.js` puts it there without replacing what has the focus.
+One invisible component, the bus, offers the page the two functions of `Pages`. Each call is one request that no queue
+delays; Gradio's own events would take several times as long, because they also update every component that they name.
+Regions are places only: `static/strata.js` puts HTML there without replacing what has the focus.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl
 
 import gradio as gr
-from pydantic import BaseModel, ConfigDict
 
 from app import header, plots
-from app.client import Card, Client
-from app.explorer import REGIONS, Explorer
-from app.screens import SCREENS, AnyIntent
-from app.screens.screen import Box, Plot, Regions
-from app.state import Session
+from app.client import Client
+from app.explorer import Explorer
+from app.pages import Pages, Reply
+from app.screens import SCREENS
+from app.screens.screen import Box, Plot
 
 # What the page consists of, in this order. The first script is the one that the others build on.
 STYLES = ("strata.css", "edit.css")
 SCRIPTS = ("strata.js", "edit.js")
 
-BUS_JS = """strata.bus({
-  opened: () => trigger("opened"), intended: () => trigger("intended"), settled: () => trigger("settled"),
-}, props)"""
+BUS_JS = 'strata.bus(server, (page) => { props.value = page; trigger("looked"); })'
 # The font travels inside the style sheet, so that the page looks the same everywhere and asks nobody for it.
 FONT_FACE = "@font-face{font-family:Inter;font-weight:100 900;src:url(data:font/woff2;base64,%s) format('woff2')}\n"
 ONE_SCREEN = ':root:root:not([data-screen="%(name)s"]) #%(name)s{display:none!important}\n'
-REGION_JS = "strata.region(element, props, watch)"
-
-# Gradio's defaults would drop events while one is under way and let one person's drag wait for another's.
-EVENT: dict[str, Any] = {
-    "trigger_mode": "always_last",
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "queue": True,
-}
-
-
-class Message(BaseModel):
-    """What the bus carries: the page's address after `?`, and the intents that were not answered yet."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    link: str = ""
-    intents: list[AnyIntent] = []
-
-    @property
-    def query(self) -> dict[str, str]:
-        return dict(parse_qsl(self.link.removeprefix("?"), max_num_fields=50))
+REGION_JS = 'strata.region(element, "%s")'
 
 
 def build(client: Client) -> gr.Blocks:
     """The explorer for the server behind `client`. Serve it with `launch(**page())`."""
-    explorer = Explorer(client)
+    pages = Pages(Explorer(client))
+
+    async def act(call: dict[str, Any]) -> Reply | None:
+        return await pages.act(call)
+
+    async def rest(call: dict[str, Any]) -> Reply | None:
+        return await pages.rest(call)
+
+    def looked(page: str) -> Any:
+        """The plot that this page looks at."""
+        plotted = pages.plotted(page)
+        return plots.bits(*plotted) if plotted else gr.skip()
+
     with gr.Blocks(title="Strata", analytics_enabled=False, fill_width=True) as blocks:
-        session: Any = gr.State(None)
-        bus = gr.HTML({}, html_template="", js_on_load=BUS_JS, elem_id="bus", apply_default_css=False)
-        regions, plot = _layout()
-
-        def seen(now: Session | None, found: Regions) -> dict[Any, Any]:
-            """The regions that changed, each marked with the last intent that it shows."""
-            seq = now.seq if now else 0
-            return {regions[name]: f'<div data-seq="{seq}">{text}</div>' for name, text in found.items()}
-
-        def looked_at(now: Session | None) -> tuple[Card, int, str] | None:
-            """What the plot depends on, while it is looked at."""
-            if now is None or now.screen != "explore" or now.view.tab != "bits":
-                return None
-            return explorer.card(now), now.view.level, now.view.theme
-
-        def plotted(before: Session | None, after: Session | None) -> dict[Any, Any]:
-            """The plot, if it is looked at and changed."""
-            drawn = looked_at(after)
-            return {plot: plots.bits(*drawn)} if drawn and drawn != looked_at(before) else {}
-
-        async def opened(message: dict[str, Any]) -> dict[Any, Any]:
-            now, found = await explorer.open(Message.model_validate(message).query)
-            return {session: now, **seen(now, found), **plotted(None, now)}
-
-        async def intended(message: dict[str, Any], now: Session | None) -> dict[Any, Any]:
-            checked = Message.model_validate(message)
-            after, found = await explorer.show(now, checked.intents, checked.query)
-            return {session: after, **seen(after, found), **plotted(now, after)}
-
-        async def settled(now: Session) -> AsyncIterator[dict[Any, Any]]:
-            """Never writes the session, which may be newer by now."""
-            async for found in explorer.settle(now):
-                yield seen(now, found)
-
-        bus.opened(opened, [bus], [session, plot, *regions.values()], **EVENT)
-        bus.intended(intended, [bus, session], [session, plot, *regions.values()], **EVENT)
-        bus.settled(settled, [session], [*regions.values()], **EVENT)
+        bus: Any = gr.HTML(
+            "",
+            html_template="",
+            js_on_load=BUS_JS,
+            server_functions=[act, rest],
+            elem_id="bus",
+            apply_default_css=False,
+        )
+        plot = _layout()
+        bus.looked(
+            looked,
+            [bus],
+            [plot],
+            trigger_mode="always_last",  # by default, what comes while one is under way is dropped,
+            concurrency_limit=None,  # and one person's plot waits for another's
+            show_progress="hidden",
+            api_visibility="private",
+        )
     return blocks
 
 
@@ -117,26 +84,26 @@ def page() -> dict[str, Any]:
     }
 
 
-def _layout() -> tuple[dict[str, gr.HTML], gr.Plot]:
-    """Every region by name, and the one plot, in their places."""
-    regions = {name: _region(name) for name in ("header", "settled")}
+def _layout() -> gr.Plot:
+    """Every region and the one plot, in their places. Returns the plot."""
     plots: list[gr.Plot] = []
+    _region("header")
     for screen in SCREENS:
-        _place(screen.layout, regions, plots)
+        _place(screen.layout, plots)
     gr.HTML(header.keys(), elem_id="r-keys", apply_default_css=False)
-    return {name: regions[name] for name in REGIONS}, plots[0]
+    return plots[0]
 
 
-def _place(box: Box, regions: dict[str, gr.HTML], plots: list[gr.Plot]) -> None:
+def _place(box: Box, plots: list[gr.Plot]) -> None:
     with (gr.Row if box.row else gr.Column)(elem_id=box.id, elem_classes=box.classes):
         for part in box.parts:
             if isinstance(part, Box):
-                _place(part, regions, plots)
+                _place(part, plots)
             elif isinstance(part, Plot):
                 plots.append(gr.Plot(show_label=False, container=False, elem_id=part.id))
             else:
-                regions[part] = _region(part)
+                _region(part)
 
 
-def _region(name: str) -> gr.HTML:
-    return gr.HTML("", html_template="", js_on_load=REGION_JS, elem_id=f"r-{name}", apply_default_css=False)
+def _region(name: str) -> None:
+    gr.HTML("", html_template="", js_on_load=REGION_JS % name, elem_id=f"r-{name}", apply_default_css=False)

@@ -1,4 +1,4 @@
-"""The least that Gradio can do: one slider, and a handler that returns a ready image. What the explorer is compared with.
+"""The least that Gradio can do: a slider whose handler returns a ready image. What the explorer is compared with.
 
 Of the ways to show an image this is the quickest: `gr.HTML` with the PNG inside the answer. `gr.Image` writes a file
 that the browser then asks for, one round trip more. Every value of the slider has another image, so that it can be
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bare_page", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported: it must not look for newer versions
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read on import: it must not look for newer versions
     os.environ["HF_HUB_OFFLINE"] = "1"
     import gradio as gr
 

@@ -1,4 +1,4 @@
-"""A page in a real Chromium, as a hand meets it: how long until it shows something, and until it shows what was done."""
+"""A page in a real Chromium, as a hand meets it: how long until it shows something, and then what was done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAINTED = Path(__file__).with_name("painted.js")
 PATIENCE_MS = 60_000
 QUIET_S = 1.5  # so long must nothing arrive before a page counts as loaded
 EVENT_S = 0.033  # between two events of a drag: thirty a second, as a hand on a busy machine makes them
-STEP = 0.0095  # of the track, for each event: a little more than 0.01 on the explorer's scale
+STEP = 0.0105  # of the track, for each event: a little more than 0.01 on the explorer's scale
 THUMB = 14  # pixels, about
 
 
@@ -33,9 +33,9 @@ class Subject:
 
 
 class Moment(Record):
-    """When something happened, in milliseconds of the page's own clock, or null if it never did; and its mark."""
+    """When something happened, in milliseconds of the page's own clock, and its mark."""
 
-    at: float | None
+    at: float
     mark: int
 
 
@@ -94,9 +94,8 @@ def press(page: Page, subject: Subject, events: int) -> list[float]:
 
 def waits(events: Sequence[Moment], paints: Sequence[Moment]) -> list[float]:
     """Seconds from each event to the first image that shows it, or one after it: a hand waits for no less."""
-    seen = [paint for paint in paints if paint.at is not None]
     return [
-        min(paint.at for paint in seen if paint.mark >= event.mark and paint.at >= event.at) / 1e3 - event.at / 1e3
+        min(paint.at for paint in paints if paint.mark >= event.mark and paint.at >= event.at) / 1e3 - event.at / 1e3
         for event in events
     ]
 

@@ -133,9 +133,7 @@ def measure(rounds: int) -> list[Page]:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         stack.callback(browser.close)
         server = stack.enter_context(running(strata(BUNDLES)))
-        explorer = stack.enter_context(
-            running(module(sys.executable, "app", api=f"http://127.0.0.1:{server.port}"))
-        )
+        explorer = stack.enter_context(running(module(sys.executable, "app", api=f"http://127.0.0.1:{server.port}")))
         bare = stack.enter_context(running(module(sys.executable, "benchmarks.bare_page")))
         sites = [
             Site("explorer", OURS, [server, explorer], f"?model={MODEL}&r={{token}}"),

@@ -67,6 +67,6 @@ window.painted = (() => {
     },
     first: () => first,
     done: () => events.length > 0 && paints.at(-1).mark === events.at(-1).mark && paints.at(-1).at !== null,
-    found: () => ({ events, paints }),
+    found: () => ({ events, paints: paints.filter((paint) => paint.at !== null) }),
   };
 })();

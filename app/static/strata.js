@@ -9,13 +9,17 @@ window.strata = (() => {
 
   const KNOTS = [[0, 0], [0.3, 150], [1.1, 880], [1.5, 1000]]; // temperature, position: as app/temperature.py
   const WAIT_MS = 300; // from here on the page says what is computed
-  const SETTLE_MS = 150; // so long must nothing move before strips and effects are asked for
+  const REST_MS = 150; // so long must nothing move before strips and effects are asked for
+  const RETRY_MS = 2000;
   const SAME_GESTURE_MS = 800;
 
-  let triggers, busProps;
-  let seq = 0, acked = 0, started = false;
+  let server, lookAtPlot;          // Python's functions, and how to ask for the plot
+  let page = "", heard = 0;        // our name there, and the number of its last answer
+  let seq = 0, acked = 0;          // the last intent, and the last that the page shows
   let outbox = [];
-  let waitTimer, settleTimer, retryTimer;
+  let calls = 0, underWay = null;  // calls so far, and the one that is not answered
+  let plotted = "";
+  let waitTimer, restTimer, retryTimer, hurryTimer;
 
   // --- intents ------------------------------------------------------------------------------------------------
 
@@ -26,71 +30,97 @@ window.strata = (() => {
     post();
   }
 
+  // One call at a time: what is wanted meanwhile goes along with the next. Only when the hand rests before the answer
+  // is there, the next takes its place.
   function post() {
-    clearTimeout(retryTimer);
-    clearTimeout(settleTimer);
-    clearTimeout(waitTimer);
+    for (const timer of [waitTimer, restTimer, retryTimer, hurryTimer]) clearTimeout(timer);
     document.documentElement.toggleAttribute("data-settled", false);
     document.documentElement.toggleAttribute("data-busy", true);
     waitTimer = setTimeout(() => document.documentElement.toggleAttribute("data-waiting", true), WAIT_MS);
-    tell(started ? "intended" : "opened");
+    if (underWay === "act") hurryTimer = setTimeout(() => call("act"), REST_MS);
+    else call("act");
   }
 
-  function tell(what) {
+  async function call(what) {
+    clearTimeout(restTimer);
+    clearTimeout(hurryTimer);
+    const mine = (calls += 1);
+    underWay = what;
     const link = new URLSearchParams(location.search);
     link.set("theme", document.documentElement.dataset.theme);
-    busProps.value = { link: `?${link}`, intents: outbox };
-    triggers[what]();
+    const reply = await server[what]({ page, heard, link: `?${link}`, seq: acked, intents: outbox });
+    if (mine !== calls) return; // the newer one brings all that this one would have
+    underWay = null;
+    if (reply) answered(reply, what);
+    else lost();
   }
 
-  function bus(trigger, props) {
-    triggers = trigger;
-    busProps = props;
+  function answered(reply, what) {
+    const known = page === reply.page, root = document.documentElement;
+    document.getElementById("lost").hidden = true;
+    [page, heard, acked] = [reply.page, reply.number, reply.seq];
+    outbox = outbox.filter((intent) => intent.seq > acked);
+    Object.assign(held, reply.regions);
+    Object.keys(held).forEach(put);
+    if (reply.plot && reply.plot !== plotted) lookAtPlot(page);
+    plotted = reply.plot || plotted;
+    if (outbox.length || !known) return call("act"); // whoever is new to Python has seen examples only
+    clearTimeout(waitTimer);
+    root.toggleAttribute("data-waiting", false);
+    root.toggleAttribute("data-busy", reply.moving && what === "act"); // the link is not yet that of the image
+    root.toggleAttribute("data-settled", !reply.more);
+    if (reply.more) restTimer = setTimeout(() => call("rest"), what === "act" ? REST_MS : 0);
+    const trouble = [...document.querySelectorAll("[data-retry]")].find((one) => one.offsetParent);
+    if (trouble) retryTimer = setTimeout(() => send({ do: "retry" }), Number(trouble.dataset.retry) * 1000);
+  }
+
+  // No answer at all: the explorer itself is gone, for a while perhaps. What was wanted stays in the outbox.
+  function lost() {
+    document.getElementById("lost").hidden = false;
+    retryTimer = setTimeout(() => call("act"), RETRY_MS);
+  }
+
+  function bus(functions, plot) {
+    [server, lookAtPlot] = [functions, plot];
     document.body.classList.toggle("dark", document.documentElement.dataset.theme === "dark");
     post();
   }
 
   // --- regions ------------------------------------------------------------------------------------------------
 
-  // What one region should show has arrived. An answer older than what a hand is doing must not move what it holds:
-  // the rail, the scrubber, whatever has `data-live`.
-  let revealed = null;  // the level that the rail has scrolled to
+  const places = {}; // the element of each region
+  const held = {};   // HTML that is not on the page yet
+  let revealed = null; // the level that the rail has scrolled to
 
-  function region(element, props, watch) {
-    const update = () => {
-      if (!props.value) return;
-      const fresh = document.createElement("div");
-      fresh.innerHTML = props.value;
-      const shows = Number(fresh.firstElementChild.dataset.seq);
-      if (shows < seq && fresh.querySelector("[data-live]")) return;
-      morph(element, fresh);
-      applied(element, shows);
-    };
-    watch("value", update);
-    update();
+  function region(element, name) {
+    places[name] = element;
+    if (name in held) put(name);
   }
 
-  function applied(element, shows) {
-    acked = Math.max(acked, shows);
-    outbox = outbox.filter((intent) => intent.seq > acked);
+  // Older than what a hand is doing, it must not move what it holds: the rail, the scrubber, whatever has `data-live`.
+  function put(name) {
+    const html = held[name];
+    if (!places[name] || (acked < seq && html.includes("data-live"))) return;
+    delete held[name];
+    const fresh = document.createElement("div");
+    fresh.innerHTML = `<div data-seq="${acked}">${html}</div>`;
+    morph(places[name], fresh);
+    applied(places[name]);
+  }
+
+  function applied(element) {
     for (const tab of element.querySelectorAll("[role=tab]")) { // Gradio's boxes have no role
       const panel = document.getElementById(tab.getAttribute("aria-controls"));
       panel?.setAttribute("role", "tabpanel");
       panel?.setAttribute("aria-labelledby", tab.id);
     }
-    if (element.closest("#r-settled")) document.documentElement.toggleAttribute("data-settled", shows === seq);
     const header = element.querySelector("header[data-link]");
-    if (header) answered(header, shows);
+    if (header) headed(header);
     const rail = element.querySelector("[data-rail]");
     if (rail) temperatures = JSON.parse(rail.dataset.rail);
     if (rail) reveal(rail);
     const step = element.querySelector(".prog [aria-pressed=true]");
     if (step) step.parentElement.scrollLeft = step.offsetLeft - (step.parentElement.clientWidth - step.offsetWidth) / 2;
-    const trouble = element.querySelector("[data-retry]");
-    if (trouble) {
-      clearTimeout(retryTimer);
-      retryTimer = setTimeout(() => send({ do: "retry" }), Number(trouble.dataset.retry) * 1000);
-    }
   }
 
   // A rail that scrolls shows the level that was selected, once: whoever scrolls on is left alone.
@@ -103,24 +133,11 @@ window.strata = (() => {
     if (outside) rail.scrollTop += at.top - box.top - (box.height - at.height) / 2;
   }
 
-  // The header comes with every answer, the first time with the model's own examples instead of an image.
-  function answered(header, shows) {
-    const root = document.documentElement;
-    root.dataset.screen = header.dataset.screen;
-    root.dataset.tab = header.dataset.tab;
-    if (shows === seq) {
-      clearTimeout(waitTimer);
-      root.toggleAttribute("data-waiting", false);
-      root.toggleAttribute("data-busy", !started);
-      history.replaceState(history.state, "", `?${header.dataset.link}`);
-    }
-    if (!started) {
-      started = true;
-      post();
-    } else if (shows === seq) {
-      clearTimeout(settleTimer);
-      settleTimer = setTimeout(() => triggers.settled(), SETTLE_MS);
-    }
+  // The header says which screen this is, and the link to everything on it.
+  function headed(header) {
+    document.documentElement.dataset.screen = header.dataset.screen;
+    document.documentElement.dataset.tab = header.dataset.tab;
+    if (acked === seq) history.replaceState(history.state, "", `?${header.dataset.link}`);
   }
 
   // Make `old` like `fresh`, keeping every element that can stay: focus, scrolling and a drag survive.
