@@ -250,7 +250,7 @@ def test_trouble_is_a_sentence_and_a_way_on(error: ApiError, sentence: str) -> N
     page = Reader(stage.trouble(error))
     assert page.all("p")[0].text == sentence
     assert page.intents("retry") == [{"do": "retry"}]
-    assert any("data-retry" in e.attributes for e in page.elements) == (error.retry_after is not None)
+    assert any("data-retry" in e.attributes for e in page.elements) == (error.kind != "refused")
 
 
 # --- inspector ------------------------------------------------------------------------------------------------------
