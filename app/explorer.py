@@ -43,12 +43,11 @@ class Explorer:
     async def open(self, query: Query) -> tuple[Session | None, Regions]:
         """A session from the link's parameters, with what can be shown until the first answer is there."""
         try:
-            await self._read_cards()
-            card = self._card(query.get("model"))
-            session = await self._restored(card, query)
+            session = await self._opened(query)
+            card = self.card(session)
             regions = await self._screen(session).opening(card, session)
         except ApiError as error:
-            return None, {"header": header.bare(), "status": stage.trouble(error)}
+            return None, _nothing(error)
         return session, {"header": self._header(card, session, None), **regions}
 
     async def show(
@@ -56,9 +55,10 @@ class Explorer:
     ) -> tuple[Session | None, Regions]:
         """The session after these intents, and what must be seen of it at once."""
         if session is None or session.model not in self._cards:
-            session, regions = await self.open(query)
-            if session is None:
-                return None, regions
+            try:
+                session = await self._opened(query)
+            except ApiError as error:
+                return None, _nothing(error)
         session = replace(await self._applied(session, wanted), moving=_moving(wanted))
         card, screen = self.card(session), self._screen(session)
         regions, shown = {} if session.moving else screen.controls(card, session), None
@@ -87,6 +87,11 @@ class Explorer:
 
     def _screen(self, session: Session) -> Screen:
         return self._screens[session.screen]
+
+    async def _opened(self, query: Query) -> Session:
+        """A session from the link's parameters. Raises ApiError."""
+        await self._read_cards()
+        return await self._restored(self._card(query.get("model")), query)
 
     async def _applied(self, session: Session, wanted: Sequence[Intent]) -> Session:
         for intent in wanted:
@@ -133,6 +138,11 @@ class Explorer:
         link = header.link(session, screen.query(session), token)
         place = header.Place(list(self._cards), TITLES, self._client.url, link)
         return header.header(place, card, session, shown.answer.recipe if shown else {})
+
+
+def _nothing(error: ApiError) -> Regions:
+    """The page while no model is known."""
+    return {"header": header.bare(), "status": stage.trouble(error)}
 
 
 def _moving(wanted: Sequence[Intent]) -> bool:

@@ -24,6 +24,7 @@ from app.screens.screen import Regions
 from app.state import Session
 
 KEPT = 500  # pages; the one that was quiet for longest is forgotten first
+QUICK_S = 0.25  # a first image that takes longer is not waited for without showing anything
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class Reply(TypedDict):
     seq: int
     regions: Regions
     more: bool  # whether there is more to come at rest
+    opening: bool  # whether this is no more than what can be shown before the first image: call again
     moving: bool  # whether controls and link follow only then
     plot: str  # names the plot that is looked at, if there is one
 
@@ -67,7 +69,7 @@ class Page:
     work: asyncio.Future[Any] | None = None
     later: AsyncIterator[Regions] | None = None
 
-    def reply(self, heard: int, regions: Regions, more: bool) -> Reply:
+    def reply(self, heard: int, regions: Regions, more: bool, opening: bool = False) -> Reply:
         """These regions, without those that the page has already, if it heard the last answer."""
         if heard != self.number:
             self.told.clear()
@@ -80,6 +82,7 @@ class Page:
             "seq": self.session.seq if self.session else 0,
             "regions": news,
             "more": more,
+            "opening": opening,
             "moving": self.session is not None and self.session.moving,
             "plot": " ".join(map(str, self.plotted or ())),
         }
@@ -110,26 +113,23 @@ class Pages:
         self._pages: OrderedDict[str, Page] = OrderedDict()
 
     async def act(self, sent: dict[str, Any]) -> Reply | None:
-        """What must be seen at once after these intents. A new page first sees how it will look."""
+        """What must be seen at once after these intents; of a new page perhaps only how it will look."""
         call = Call.model_validate(sent)
         page = self._page(call.page)
         page.later = None
-        if call.page:
-            found = await page.newest(self._explorer.show(page.session, call.intents, call.query))
-        else:
-            found = await page.newest(self._explorer.open(call.query))
+        found = await page.newest(self._shown(page, call))
         if found is None:
             return None
-        session, regions = found
+        session, regions, opening = found
         page.session = replace(session, seq=max(session.seq, call.seq)) if session else None
-        return page.reply(call.heard, regions, more=session is not None)
+        return page.reply(call.heard, regions, more=session is not None, opening=opening)
 
     async def rest(self, sent: dict[str, Any]) -> Reply | None:
         """What may take a moment longer, piece by piece, for a page whose person rests."""
         call = Call.model_validate(sent)
         page = self._page(call.page)
         if page.session is None:
-            return page.reply(call.heard, {}, more=False)
+            return page.reply(call.heard, {}, more=False, opening=True)
         if page.later is None:
             page.later = self._explorer.settle(page.session)
         found = await page.newest(_next(page.later))
@@ -141,6 +141,15 @@ class Pages:
         if page is None or page.session is None or page.plotted is None:
             return None
         return self._explorer.card(page.session), page.session.view.level, page.session.view.theme
+
+    async def _shown(self, page: Page, call: Call) -> tuple[Session | None, Regions, bool]:
+        show = self._explorer.show(page.session, call.intents, call.query)
+        if call.page:
+            return *await show, False
+        try:
+            return *await asyncio.wait_for(show, QUICK_S), False
+        except TimeoutError:
+            return *await self._explorer.open(call.query), True
 
     def _page(self, id: str) -> Page:
         """The page of that name, or a new one of another name."""

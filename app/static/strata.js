@@ -56,7 +56,7 @@ window.strata = (() => {
   }
 
   function answered(reply, what) {
-    const known = page === reply.page, root = document.documentElement;
+    const root = document.documentElement;
     document.getElementById("lost").hidden = true;
     [page, heard, acked] = [reply.page, reply.number, reply.seq];
     outbox = outbox.filter((intent) => intent.seq > acked);
@@ -64,7 +64,7 @@ window.strata = (() => {
     Object.keys(held).forEach(put);
     if (reply.plot && reply.plot !== plotted) lookAtPlot(page);
     plotted = reply.plot || plotted;
-    if (outbox.length || !known) return call("act"); // whoever is new to Python has seen examples only
+    if (outbox.length || reply.opening) return call("act");
     clearTimeout(waitTimer);
     root.toggleAttribute("data-waiting", false);
     root.toggleAttribute("data-busy", reply.moving && what === "act"); // the link is not yet that of the image

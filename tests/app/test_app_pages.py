@@ -38,8 +38,7 @@ def fresh(api: FakeApi) -> Pages:
 
 async def met(pages: Pages, link: str = "") -> Reply:
     """A page that has its first image."""
-    first = await said(pages.act({"link": link}))
-    return await said(pages.act({"page": first["page"], "heard": first["number"], "link": link}))
+    return await said(pages.act({"link": link}))
 
 
 async def said(reply: Awaitable[Reply | None]) -> Reply:
@@ -58,15 +57,32 @@ def hotter(value: float) -> dict[str, Any]:
     return {"do": "temperature", "values": [value] * 4, "gesture": 1}
 
 
-def test_a_new_page_first_sees_how_it_will_look_and_then_its_image() -> None:
-    async def work(pages: Pages) -> None:
+def test_a_new_page_sees_its_image_at_once() -> None:
+    first = run(met)
+    assert 'id="shown"' in first["regions"]["pictures"]
+    assert not first["opening"]
+
+
+def test_where_the_first_image_takes_long_a_new_page_sees_how_it_will_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            await asyncio.sleep(0.05)
+        return api.answer(request)
+
+    async def work() -> None:
+        http = httpx.AsyncClient(base_url="http://api.test", transport=httpx.MockTransport(answer))
+        pages = Pages(Explorer(Client(http, "http://api.test")))
         first = await said(pages.act({}))
+        assert first["opening"]
         assert {"header", "rail"} <= first["regions"].keys()
         assert 'id="shown"' not in first["regions"]["pictures"]
         then = await said(pages.act(after(first)))
         assert 'id="shown"' in then["regions"]["pictures"]
+        assert not then["opening"]
 
-    run(work)
+    monkeypatch.setattr(pages, "QUICK_S", 0.01)
+    api = FakeApi()
+    asyncio.run(work())
 
 
 def test_a_page_is_told_only_what_changed() -> None:
