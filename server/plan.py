@@ -65,6 +65,10 @@ class Pass:
     def draw(self, row: int, draws: Sequence[tuple[Level, int]], seed: int, temperature: Sequence[float]) -> None:
         """Draw levels of one image from their priors, each with this draw of its noise, at its of L temperatures."""
         noise = normals(seed, [Address(level.index, draw, level.size) for level, draw in draws])
+        if len(noise) == self.noise.shape[1]:  # every level, one after the other, as they lie
+            self.noise[row] = noise
+            self.temperature[row] = temperature
+            return
         start = 0
         for level, _ in draws:
             self.noise[row, columns(level)] = noise[start : start + level.size]
