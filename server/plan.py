@@ -46,6 +46,18 @@ class Pass:
             temperature=np.zeros((count, len(manifest.levels)), np.float32),
         )
 
+    @classmethod
+    def join(cls, passes: Sequence[Pass]) -> Pass:
+        """Passes of some images each, as one of all."""
+        if len(passes) == 1:
+            return passes[0]
+        return cls(
+            noise=np.concatenate([work.noise for work in passes]),
+            given=np.concatenate([work.given for work in passes]),
+            keep=np.concatenate([work.keep for work in passes]),
+            temperature=np.concatenate([work.temperature for work in passes]),
+        )
+
     def __len__(self) -> int:
         return len(self.noise)
 
