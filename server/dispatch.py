@@ -62,9 +62,15 @@ class Dispatcher:
     def idle(self) -> bool:
         return not self._jobs
 
+    def full(self) -> bool:
+        """Whether there is no place in the queue, once everybody who came in this moment has started who can."""
+        if self._admission.full:
+            self._start_what_can()
+        return self._admission.full
+
     def refuse_when_full(self) -> None:
         """Raises Problem where there is no place in the queue: before any work is put into a request."""
-        if self._admission.full:
+        if self.full():
             raise self._busy(self._admission.retry_after(time.monotonic()))
 
     async def run(
@@ -105,6 +111,7 @@ class Dispatcher:
             self._stop(job, Problem("draining", "The server stops"), "draining")
 
     def _admit(self, job: _Job) -> None:
+        self.full()
         try:
             older = self._admission.offer(job.ticket, time.monotonic())
         except Full as full:

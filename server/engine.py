@@ -72,9 +72,10 @@ class Engine:
             steady(graph)
         segments = cut(graphs[0], manifest.levels, min_flops)
         flops = sum(segment.flops for segment, _ in segments)
-        each = 1 if flops < SMALL_FLOPS else threads
-        sessions = [open_session(part, bundle.decoder, provider, each) for _, part in segments]
-        encoding = open_session(graphs[1], bundle.encoder, provider, each)
+        small = flops < SMALL_FLOPS
+        each = 1 if small else threads
+        sessions = [open_session(part, bundle.decoder, provider, each, small) for _, part in segments]
+        encoding = open_session(graphs[1], bundle.encoder, provider, each, small)
         cache = cache or StateCache(0)
         links = tuple(Link(segment, session.run) for (segment, _), session in zip(segments, sessions, strict=True))
         chain = Chain(links, bundle.digest, cache)

@@ -8,7 +8,7 @@ from time import monotonic, perf_counter
 from typing import Annotated, Any
 
 import onnxruntime
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from server.answers import JSON, MEDIA_TYPES, NPZ, PNG, npz, one_png, sample_answer
@@ -17,7 +17,7 @@ from server.models import Model
 from server.openapi import describe_sample
 from server.permalink import from_token, recipe_id
 from server.recipe import parse
-from server.requests import accepted, matches, read_body, sent_type
+from server.requests import Direct, accepted, matches, read_body, sent_type
 from server.resolve import Resolved
 from server.sample import Sample, sample, sample_together
 from server.service import Service, Stored
@@ -35,7 +35,9 @@ class Timed:
 
 
 def install_sample(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
+    direct = APIRouter(route_class=Direct)
+
+    @direct.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
     async def sample_images(model_id: str, request: Request) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
         sent_type(request, (JSON,))
@@ -45,6 +47,8 @@ def install_sample(app: FastAPI, service: Service) -> None:
         call = make_call(request)
         resolved, stored = await service.settle(call, model, recipe)
         return await answer(call, model, resolved, stored, media_type, {"Cache-Control": "no-store"})
+
+    app.include_router(direct)
 
     @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
     async def sample_permalink(model_id: str, request: Request, r: Token) -> Response:

@@ -92,6 +92,10 @@ class Service:
         """Tell all work that it is no longer wanted."""
         self._dispatcher.stop_all()
 
+    def full(self) -> bool:
+        """Whether the queue has no place."""
+        return self._dispatcher.full()
+
     def refuse_when_full(self) -> None:
         """Raises Problem where the queue has no place: asked before a body is even looked at."""
         self._dispatcher.refuse_when_full()
