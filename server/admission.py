@@ -4,6 +4,7 @@
 - A queue that has room takes whatever comes, small or large, so both have the same chance of a place.
 - Who waits is ranked by arrival plus own length (and a handicap for bulk): small work overtakes large work that came
   a little earlier, but nothing is overtaken for longer than that, so nobody starves.
+- Small work of one kind that waits at the same time is done in one go: who is next takes along whoever fits.
 - Long work may hold only a part of the workers, so that somebody who drags a slider finds one free.
 - Nothing starts after its deadline. Of one key, the newest wins.
 """
@@ -35,7 +36,10 @@ class Full(Exception):  # noqa: N818 - nothing is wrong
 
 @dataclass(eq=False)
 class Ticket:
-    """A place in the queue. `owner` is the same for all calls of one request, which never supersedes itself."""
+    """A place in the queue. `owner` is the same for all calls of one request, which never supersedes itself.
+
+    `room` is how many images of its kind can be made in one go, its own included; 0 where it is worked on alone.
+    """
 
     kind: Kind
     cost: float
@@ -43,6 +47,8 @@ class Ticket:
     deadline: float | None = None
     key: str | None = None
     owner: object = None
+    room: float = 0
+    along: list[Ticket] = field(default_factory=list, init=False)  # done in one go with it, once it runs
     state: State = field(default="waiting", init=False)
     arrived: float = field(default=0.0, init=False)
     started: float = field(default=0.0, init=False)
@@ -115,25 +121,33 @@ class Admission:
         return older
 
     def start(self, now: float) -> Ticket | None:
-        """The ticket to start now, or None where no worker is free for any."""
+        """The ticket to start now with those `along`, or None where no worker is free for any."""
         if self.running >= self._workers:
             return None
         room_for_long = sum(ticket.long for ticket in self._running) < self._max_long
         ready = [ticket for ticket in self._waiting if not overdue(ticket, now) and (room_for_long or not ticket.long)]
         if not ready:
             return None
-        ticket = min(ready, key=lambda ticket: ticket.rank)
-        self._waiting.remove(ticket)
+        ticket, *others = sorted(ready, key=lambda ticket: ticket.rank)
+        room = ticket.room - ticket.cost
+        for other in others:
+            if other.kind == ticket.kind and 0 < other.cost <= min(room, other.room):
+                ticket.along.append(other)
+                room -= other.cost
+        for each in (ticket, *ticket.along):
+            self._waiting.remove(each)
+            each.state, each.started = "running", now
         self._running.add(ticket)
-        ticket.state, ticket.started = "running", now
         return ticket
 
     def finish(self, ticket: Ticket, now: float, measured: bool = True) -> None:
-        """A running ticket's worker is free again. `measured`: it was done to its end, so its time tells something."""
+        """A started ticket's worker is free again. `measured`: it was done to its end, so its time tells something."""
         self._running.remove(ticket)
-        ticket.state = "done"
-        if measured and ticket.cost > 0:
-            new = now - ticket.started, ticket.cost
+        for each in (ticket, *ticket.along):
+            each.state = "done"
+        cost = ticket.cost + sum(other.cost for other in ticket.along)
+        if measured and cost > 0:
+            new = now - ticket.started, cost
             seconds, images = self._lately.get(ticket.kind, new)
             seconds, images = seconds + LATEST_PART * (new[0] - seconds), images + LATEST_PART * (new[1] - images)
             self._lately[ticket.kind] = seconds, images
@@ -152,7 +166,8 @@ class Admission:
     def _of_key(self, ticket: Ticket) -> Ticket | None:
         if ticket.key is None:
             return None
-        of_key = [t for t in (*self._waiting, *self._running) if t.key == ticket.key and t.owner is not ticket.owner]
+        running = [each for first in self._running for each in (first, *first.along)]
+        of_key = [t for t in (*self._waiting, *running) if t.key == ticket.key and t.owner is not ticket.owner]
         return max(of_key, key=lambda older: older.arrived, default=None)
 
 

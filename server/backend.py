@@ -6,12 +6,11 @@ another process calls it with its own copy of the model (the same id and digest)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
-
-import anyio
-import anyio.to_thread
 
 from server.call import Call
 from server.cancel import Cancel
@@ -26,6 +25,11 @@ class Backend(Protocol):
 
     @property
     def workers(self) -> int: ...
+
+    @property
+    def local(self) -> bool:
+        """Whether work may as well be done by whoever calls, in this process."""
+        ...
 
     async def run(self, work: Callable[..., Result], model: Model, arguments: Sequence[Any], call: Call) -> Result:
         """`work(model, *arguments)`. Raises what it raises, and Cancelled soon after `call.cancel` is switched on."""
@@ -42,15 +46,17 @@ def open_backend(settings: Settings) -> Backend:
 
 
 class LocalBackend:
-    """Worker threads. A few at once, so that the engine can put what they decode into one batch."""
+    """Worker threads. A few at once, so that one decodes while another makes files of what it decoded."""
+
+    local = True
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._limiter = anyio.CapacityLimiter(workers)
+        self._threads = ThreadPoolExecutor(workers, "strata-worker")
 
     async def run(self, work: Callable[..., Result], model: Model, arguments: Sequence[Any], call: Call) -> Result:
         own = bound(model, call.cancel)
-        return await anyio.to_thread.run_sync(work, own, *arguments, limiter=self._limiter)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, own, *arguments)
 
 
 def bound(model: Model, cancel: Cancel) -> Model:

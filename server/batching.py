@@ -11,8 +11,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-
 from server.cancel import Cancel, Joint
 from server.chain import Decoded, Outputs
 from server.plan import Pass
@@ -110,7 +108,7 @@ class Batcher:
         """Decode a batch and hand everybody their part; it is stopped only when all of them have left."""
         try:
             with Joint(job.cancel for job in batch) as cancel:
-                decoded = self.decodes.decode(_join([job.work for job in batch]), batch[0].outputs, cancel)
+                decoded = self.decodes.decode(Pass.join([job.work for job in batch]), batch[0].outputs, cancel)
         except BaseException as error:
             for job in batch:
                 job.error = error
@@ -123,14 +121,3 @@ class Batcher:
                 start = rows.stop
         for job in batch:
             job.settled.set()
-
-
-def _join(works: list[Pass]) -> Pass:
-    if len(works) == 1:
-        return works[0]
-    return Pass(
-        noise=np.concatenate([work.noise for work in works]),
-        given=np.concatenate([work.given for work in works]),
-        keep=np.concatenate([work.keep for work in works]),
-        temperature=np.concatenate([work.temperature for work in works]),
-    )

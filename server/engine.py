@@ -46,6 +46,7 @@ class Engine:
     encoder: Encoder
     provider: Literal["cpu", "cuda"]
     max_batch: int
+    flops: int  # of the decoder, for one image
     cancel: Cancel = field(default_factory=Cancel)
 
     @classmethod
@@ -70,17 +71,18 @@ class Engine:
         for graph in graphs:
             steady(graph)
         segments = cut(graphs[0], manifest.levels, min_flops)
-        small = sum(segment.flops for segment, _ in segments) < SMALL_FLOPS
+        flops = sum(segment.flops for segment, _ in segments)
+        small = flops < SMALL_FLOPS
         each = 1 if small else threads
-        sessions = [open_session(part, bundle.decoder, provider, each) for _, part in segments]
-        encoding = open_session(graphs[1], bundle.encoder, provider, each)
+        sessions = [open_session(part, bundle.decoder, provider, each, small) for _, part in segments]
+        encoding = open_session(graphs[1], bundle.encoder, provider, each, small)
         cache = cache or StateCache(0)
         links = tuple(Link(segment, session.run) for (segment, _), session in zip(segments, sessions, strict=True))
         chain = Chain(links, bundle.digest, cache)
         batch = min(max_batch, max(1, MAX_BATCH_ELEMENTS // manifest.latents))
         decoder = Batcher(chain, batch, lanes=threads // each)
         used: Literal["cpu", "cuda"] = "cuda" if first_provider(sessions[0]) == "CUDAExecutionProvider" else "cpu"
-        return cls(manifest, decoder, Encoder(encoding.run, bundle.digest, cache), used, batch)
+        return cls(manifest, decoder, Encoder(encoding.run, bundle.digest, cache), used, batch, flops)
 
     def bound_to(self, cancel: Cancel) -> Engine:
         """The same engine for one request: its calls raise Cancelled soon after `cancel` is switched on."""

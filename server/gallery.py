@@ -45,7 +45,7 @@ def render_latents(model: Model, recipes: Sequence[Resolved], stored: Mapping[st
     known = _known(engine, model.examples, recipes, stored)
     latents = []
     for rows in engine.batches(len(recipes)):
-        work = stack([_plan(engine, recipes[row], known) for row in rows])
+        work = Pass.join([_plan(engine, recipes[row], known) for row in rows])
         latents.append(engine.decode(work, ("latents",))["latents"])
     return np.concatenate(latents)
 
@@ -57,7 +57,7 @@ def _decode(
     known = _known(engine, examples, recipes, stored)
     for rows in engine.batches(len(recipes)):
         batch = [recipes[row] for row in rows]
-        likelihood = engine.decode(stack([_plan(engine, recipe, known) for recipe in batch]), ("likelihood",))
+        likelihood = engine.decode(Pass.join([_plan(engine, recipe, known) for recipe in batch]), ("likelihood",))
         yield from zip(batch, np.split(likelihood["likelihood"], len(batch)), strict=True)
 
 
@@ -73,13 +73,3 @@ def _known(engine: Engine, examples: Pixels, recipes: Sequence[Resolved], stored
 
 def _plan(engine: Engine, recipe: Resolved, known: KnownAt) -> Pass:
     return compose(recipe, engine.manifest, known[recipe.temperature], range(1), lambda before: look(engine, before))
-
-
-def stack(passes: Sequence[Pass]) -> Pass:
-    """Passes of some images each, as one of all."""
-    return Pass(
-        noise=np.concatenate([work.noise for work in passes]),
-        given=np.concatenate([work.given for work in passes]),
-        keep=np.concatenate([work.keep for work in passes]),
-        temperature=np.concatenate([work.temperature for work in passes]),
-    )

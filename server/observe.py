@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.call import Times
@@ -60,7 +60,7 @@ class Observe:
             await send(message)
 
         try:
-            with self.tracing.span(f"{scope['method']} request", {}, Headers(scope=scope)):
+            with self.tracing.span(f"{scope['method']} request", {}, scope):
                 await self.app(scope, counted_receive, counted_send)
         finally:
             self._tell(scope, status or 500, perf_counter() - started, times, bytes_in, bytes_out)

@@ -46,6 +46,18 @@ class Pass:
             temperature=np.zeros((count, len(manifest.levels)), np.float32),
         )
 
+    @classmethod
+    def join(cls, passes: Sequence[Pass]) -> Pass:
+        """Passes of some images each, as one of all."""
+        if len(passes) == 1:
+            return passes[0]
+        return cls(
+            noise=np.concatenate([work.noise for work in passes]),
+            given=np.concatenate([work.given for work in passes]),
+            keep=np.concatenate([work.keep for work in passes]),
+            temperature=np.concatenate([work.temperature for work in passes]),
+        )
+
     def __len__(self) -> int:
         return len(self.noise)
 
@@ -65,6 +77,10 @@ class Pass:
     def draw(self, row: int, draws: Sequence[tuple[Level, int]], seed: int, temperature: Sequence[float]) -> None:
         """Draw levels of one image from their priors, each with this draw of its noise, at its of L temperatures."""
         noise = normals(seed, [Address(level.index, draw, level.size) for level, draw in draws])
+        if len(noise) == self.noise.shape[1]:  # every level, one after the other, as they lie
+            self.noise[row] = noise
+            self.temperature[row] = temperature
+            return
         start = 0
         for level, _ in draws:
             self.noise[row, columns(level)] = noise[start : start + level.size]

@@ -91,6 +91,8 @@ class Replica:
 class RayBackend:
     """A `Backend` whose workers are replicas. Making one starts a cluster on this machine, or joins one."""
 
+    local = False
+
     def __init__(self, settings: Settings) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if settings.ray_address is None:  # a cluster of this machine alone listens on its loopback interface alone

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
 
 from server.answers import MEDIA_TYPES, negotiate
 from server.problems import Problem
+
+
+class Direct(APIRoute):
+    """A route whose function reads its request itself, so FastAPI describes it and does nothing else.
+
+    Its parameters are those of its path, as text, and `request`.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        async def handle(request: Request) -> Response:
+            response: Response = await self.endpoint(request=request, **request.path_params)
+            return response
+
+        return handle
 
 
 def accepted(request: Request, offers: tuple[str, ...] = MEDIA_TYPES) -> str:

@@ -55,6 +55,23 @@ def sample(
     return Sample(np.concatenate(images), {name: np.concatenate(parts) for name, parts in arrays.items()}, computed)
 
 
+def sample_together(
+    engine: Engine, examples: Pixels, recipes: Sequence[Resolved], stored: Sequence[Mapping[str, Floats]]
+) -> list[Sample]:
+    """The images of several recipes, at most `engine.max_batch` in all, decoded in one go; `stored` of each."""
+    works = []
+    for recipe, own in zip(recipes, stored, strict=True):
+        known = find_out(engine, examples, [recipe], own)
+        works.append(compose(recipe, engine.manifest, known, range(recipe.n), lambda before: look(engine, before)))
+    decoded = engine.decode(Pass.join(works), ("likelihood",))
+    made, stop = [], 0
+    for recipe in recipes:
+        start, stop = stop, stop + recipe.n
+        images = read_images(engine, recipe, decoded["likelihood"][start:stop], range(recipe.n))
+        made.append(Sample(images, levels_computed=max(decoded.levels_computed[start:stop])))
+    return made
+
+
 def look(engine: Engine, work: Pass) -> Seen:
     """What a pass makes, for edits that start from it."""
     decoded = engine.decode(work, ("latents", "prior_mean", "prior_scale"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from typing import Annotated, Any
 
 import onnxruntime
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from server.answers import JSON, MEDIA_TYPES, NPZ, PNG, npz, one_png, sample_answer
@@ -16,9 +17,9 @@ from server.models import Model
 from server.openapi import describe_sample
 from server.permalink import from_token, recipe_id
 from server.recipe import parse
-from server.requests import accepted, matches, read_body, sent_type
+from server.requests import Direct, accepted, matches, read_body, sent_type
 from server.resolve import Resolved
-from server.sample import sample
+from server.sample import Sample, sample, sample_together
 from server.service import Service, Stored
 
 Token = Annotated[str, Query(pattern="^[A-Za-z0-9_-]+$")]
@@ -34,7 +35,9 @@ class Timed:
 
 
 def install_sample(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
+    direct = APIRouter(route_class=Direct)
+
+    @direct.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
     async def sample_images(model_id: str, request: Request) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
         sent_type(request, (JSON,))
@@ -44,6 +47,8 @@ def install_sample(app: FastAPI, service: Service) -> None:
         call = make_call(request)
         resolved, stored = await service.settle(call, model, recipe)
         return await answer(call, model, resolved, stored, media_type, {"Cache-Control": "no-store"})
+
+    app.include_router(direct)
 
     @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
     async def sample_permalink(model_id: str, request: Request, r: Token) -> Response:
@@ -67,8 +72,11 @@ def install_sample(app: FastAPI, service: Service) -> None:
         call = replace(call, cost=recipe.decodes)
         key = model.id, model.bundle.digest, recipe_id(recipe), media_type
         patience = None if call.deadline is None else call.deadline - monotonic()
+        together = None if recipe.output.include else make_answers
         timed = await service.flights.run(
-            key, lambda: service.run(call, make_answer, model, recipe, stored, media_type), patience
+            key,
+            lambda: service.run(call, make_answer, model, recipe, stored, media_type, together=together),
+            patience,
         )
         headers |= {"Vary": "Accept", "X-Model-Digest": model.bundle.digest}
         if isinstance(timed.body, bytes):
@@ -80,7 +88,22 @@ def make_answer(model: Model, recipe: Resolved, stored: Stored, media_type: str)
     """Sample a recipe and put it into the form that was asked for. Work for the backend."""
     started = perf_counter()
     made = sample(model.engine, model.examples, recipe, recipe.output.include if media_type == NPZ else (), stored)
-    decode_ms = 1e3 * (perf_counter() - started)
+    return finish(model, recipe, made, media_type, started, perf_counter())
+
+
+def make_answers(model: Model, orders: Sequence[tuple[Resolved, Stored, str]]) -> list[Timed]:
+    """The same for several recipes that include no arrays, in one go."""
+    started = perf_counter()
+    recipes, stored, media_types = zip(*orders, strict=True)
+    made = sample_together(model.engine, model.examples, recipes, stored)
+    decoded = perf_counter()
+    each = zip(recipes, made, media_types, strict=True)
+    return [finish(model, recipe, one, media_type, started, decoded) for recipe, one, media_type in each]
+
+
+def finish(model: Model, recipe: Resolved, made: Sample, media_type: str, started: float, decoded: float) -> Timed:
+    """Images in the form that was asked for, which were begun and decoded at these times."""
+    decode_ms = 1e3 * (decoded - started)
     if media_type == NPZ:
         return Timed(npz(model, recipe, made), decode_ms, 1e3 * (perf_counter() - started))
     if media_type == PNG:

@@ -20,8 +20,9 @@ INPUTS = (*PACKED, "temperature")
 PARTS = ("latents", "prior_mean", "prior_scale")  # outputs that are packed like the inputs
 BY_ELEMENT = ("Exp", "Sqrt", "Sigmoid", "Neg", "Identity")
 MAX_SEGMENTS = 28
-# Entering a segment costs tens of microseconds, whatever it computes; in one smaller than this they would be felt.
-MIN_FLOPS = 30_000_000
+# Entering a segment and remembering its state costs about 0.1 ms, whatever it computes; in one smaller than this that
+# would be felt.
+MIN_FLOPS = 60_000_000
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ signal `/readyz` and new work get 503 while what runs goes on.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import sys
@@ -35,6 +36,8 @@ def serve(app: FastAPI, service: Service) -> None:
     """Serve until a signal comes, then finish what runs."""
     settings = service.settings
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # models stay: looking through them again and again for garbage would hold up answers
     log.info("settings", extra=with_fields(**settings.model_dump(mode="json")))
     DrainingServer(configuration(app, settings), service).run()
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from server.admission import Admission
 from server.backend import Backend, open_backend
 from server.call import Call
-from server.dispatch import Dispatcher
+from server.dispatch import Dispatcher, Together
 from server.latents import LatentsStore
 from server.metrics import Metrics
 from server.models import Model, Shown, Unavailable, open_models
@@ -92,17 +92,29 @@ class Service:
         """Tell all work that it is no longer wanted."""
         self._dispatcher.stop_all()
 
+    def full(self) -> bool:
+        """Whether the queue has no place."""
+        return self._dispatcher.full()
+
     def refuse_when_full(self) -> None:
         """Raises Problem where the queue has no place: asked before a body is even looked at."""
         self._dispatcher.refuse_when_full()
 
-    async def run(self, call: Call, work: Callable[..., Result], model: Model, *arguments: object) -> Result:
+    async def run(
+        self,
+        call: Call,
+        work: Callable[..., Result],
+        model: Model,
+        *arguments: object,
+        together: Together | None = None,
+    ) -> Result:
         """`work(model, *arguments)` where the backend does it, when its turn comes.
 
-        Raises Problem where there is no place in the queue, the call's deadline passes or a newer one takes its place;
-        Cancelled where whoever asked has left or `call.cancel` was switched on; and whatever the work raises.
+        Work that can be done for several requests in one go has a function for that, `together`. Raises Problem where
+        there is no place in the queue, the call's deadline passes or a newer one takes its place; Cancelled where
+        whoever asked has left or `call.cancel` was switched on; and whatever the work raises.
         """
-        return await self._dispatcher.run(call, work, model, arguments)
+        return await self._dispatcher.run(call, work, model, arguments, together)
 
     async def settle(
         self, call: Call, model: Model, recipe: Recipe, max_images: int | None = None

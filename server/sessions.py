@@ -36,13 +36,18 @@ def read_graph(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> onn
     return model
 
 
-def open_session(model: onnx.ModelProto, path: Path, provider: Provider, threads: int) -> ort.InferenceSession:
-    """A session of `model`, which is the graph at `path` or a part of it. Raises EngineError."""
+def open_session(
+    model: onnx.ModelProto, path: Path, provider: Provider, threads: int, small: bool = False
+) -> ort.InferenceSession:
+    """A session of `model`, which is the graph at `path` or a part of it. Raises EngineError.
+
+    A `small` one spends less time on getting memory and keeps some more of it.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL  # a hierarchy is a chain: nothing runs beside it
-    options.enable_mem_pattern = False  # batches vary
+    options.enable_mem_pattern = small  # a plan of the memory for each size of batch that was seen
     _share_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Threads never wait awake: it takes the cores from everything else, and gains nothing where operators are large.

@@ -26,15 +26,18 @@ class Shed:
     """Around the whole app. What a browser asks from another origin passes, since it needs the headers of CORS."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
-        self.app, self._admission = app, service.admission
+        self.app, self._service = app, service
         self._rejected = service.metrics.rejected.labels("busy")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not (self._admission.full and _is_work(scope)):
+        if scope["type"] != "http" or not (self._service.full() and _is_work(scope)):
             await self.app(scope, receive, send)
             return
         self._rejected.inc()
-        wait, request_id = self._admission.retry_after(time.monotonic()), request_id_of(scope) or uuid.uuid4().hex
+        wait, request_id = (
+            self._service.admission.retry_after(time.monotonic()),
+            request_id_of(scope) or uuid.uuid4().hex,
+        )
         document = {
             "type": "/problems/busy",
             "title": _TITLE,

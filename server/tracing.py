@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
 Attributes = Mapping[str, str | int | float]
 
 
@@ -36,17 +39,15 @@ class Tracing:
             raise TracingError("tracing needs OpenTelemetry: pip install 'strata[otel]'") from None
         return cls(trace.get_tracer("strata.server"))
 
-    def span(
-        self, name: str, attributes: Attributes, headers: Mapping[str, str] | None = None
-    ) -> AbstractContextManager[Any]:
-        """A span around a block. `headers` may continue the trace of whoever asks (`traceparent`)."""
+    def span(self, name: str, attributes: Attributes, request: Scope | None = None) -> AbstractContextManager[Any]:
+        """A span around a block. The head of a `request` may continue the trace of whoever asks (`traceparent`)."""
         if self._tracer is None:
             return nullcontext()
         context = None
-        if headers is not None:
+        if request is not None:
             from opentelemetry import propagate
 
-            context = propagate.extract(headers)
+            context = propagate.extract(Headers(scope=request))
         return self._tracer.start_as_current_span(name, context=context, attributes=attributes)
 
     def past(self, name: str, seconds: float, attributes: Attributes) -> None:

@@ -91,6 +91,31 @@ def test_long_work_leaves_workers_to_short_work() -> None:
     assert admission.start(0) is short
 
 
+def test_who_is_next_takes_along_whoever_fits() -> None:
+    admission = measured(0.001, workers=2)
+    first, large, small, other, alone = (
+        *(ticket(cost, room=8) for cost in (2, 7, 5)), Ticket(("other", "sample"), 1, room=8), ticket(1)
+    )  # fmt: skip
+    for now, each in enumerate((first, large, small, other, alone)):
+        admission.offer(each, now / 10)
+    assert admission.start(1) is first
+    assert first.along == [small]
+    assert (admission.running, admission.waiting) == (1, 3)
+    assert [first.state, small.state, large.state] == ["running", "running", "waiting"]
+    admission.finish(first, 2)
+    assert [first.state, small.state] == ["done", "done"]
+    assert order(admission, 2) == [large, other, alone]
+
+
+def test_one_that_was_taken_along_is_still_superseded() -> None:
+    admission = measured(1.0)
+    first, older = ticket(room=8, owner=1), ticket(room=8, key="a", owner=2)
+    admission.offer(first, 0)
+    admission.offer(older, 0)
+    assert admission.start(0) is first
+    assert admission.offer(ticket(room=8, key="a", owner=3), 1) is older
+
+
 def test_nothing_starts_after_its_deadline() -> None:
     admission = measured(1.0)
     late, other = ticket(deadline=5.0), ticket()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,14 @@ def once_open(model: Model, answer: str) -> str:
 
 def fail(model: Model) -> None:
     raise ValueError(model.id)
+
+
+def together(model: Model, arguments: Sequence[tuple[str]]) -> list[str]:
+    """The same for several that wait at the same time, each of whose answers says so; "fails" spoils it for all."""
+    answers = [once_open(model, answer) for (answer,) in arguments]
+    if "fails" in answers:
+        raise ValueError
+    return [f"{answer} of {len(answers)}" for answer in answers]
 
 
 @pytest.fixture
@@ -210,3 +218,52 @@ def test_two_calls_of_one_request_share_its_key_without_harm(service: Service, m
         return [first, await service.run(replace(own, cost=4), once_open, model, "decode")]
 
     assert asyncio.run(two()) == ["read", "decode"]
+
+
+async def several(
+    service: Service, model: Model, answers: Sequence[str], cancels: Sequence[Cancel] = ()
+) -> list[object]:
+    """Ask for these answers while the only worker is busy, then let it go on."""
+    first = asyncio.create_task(service.run(call(), once_open, model, "first"))
+    await asyncio.sleep(0.01)
+    calls = [call(cancel=cancel) for cancel in cancels] or [call() for _ in answers]
+    tasks = [
+        asyncio.create_task(service.run(own, once_open, model, answer, together=together))
+        for own, answer in zip(calls, answers, strict=True)
+    ]
+    await asyncio.sleep(0.01)
+    if cancels:
+        cancels[0].cancel()
+        await asyncio.sleep(0.01)
+    GATE.set()
+    await first
+    return [*await asyncio.gather(*tasks, return_exceptions=True)]
+
+
+def test_what_waits_at_the_same_time_is_done_together(service: Service, model: Model) -> None:
+    assert asyncio.run(several(service, model, ["a", "b"])) == ["a of 2", "b of 2"]
+
+
+def test_who_meets_an_error_together_tries_again_alone(service: Service, model: Model) -> None:
+    assert asyncio.run(several(service, model, ["a", "fails"])) == ["a", "fails"]
+
+
+def test_who_leaves_takes_nobody_along(service: Service, model: Model) -> None:
+    left, *rest = asyncio.run(several(service, model, ["a", "b"], [Cancel(), Cancel()]))
+    assert isinstance(left, Cancelled)
+    assert rest == ["b"]
+
+
+def test_small_work_that_is_alone_changes_no_thread(service: Service, model: Model) -> None:
+    GATE.set()
+
+    def where(model: Model) -> str:
+        return threading.current_thread().name
+
+    async def names() -> list[str]:
+        small = await service.run(call(), where, model, together=together)
+        return [small, await service.run(call(), where, model)]
+
+    here, there = asyncio.run(names())
+    assert here == threading.main_thread().name
+    assert there.startswith("strata-worker")

@@ -87,9 +87,11 @@ def test_a_small_model_gets_one_thread_a_pass_and_as_many_passes(
     """And a large one all threads for one."""
     opened: list[int] = []
 
-    def note(model: onnx.ModelProto, path: Path, provider: Provider, threads: int) -> onnxruntime.InferenceSession:
+    def note(
+        model: onnx.ModelProto, path: Path, provider: Provider, threads: int, small: bool
+    ) -> onnxruntime.InferenceSession:
         opened.append(threads)
-        return open_session(model, path, provider, threads)
+        return open_session(model, path, provider, threads, small)
 
     monkeypatch.setattr("server.engine.open_session", note)
     assert Engine.open(bundle, "cpu", threads=3).decoder.lanes == 3

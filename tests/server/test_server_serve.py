@@ -39,6 +39,7 @@ def slow_answer(model: Model, *_: Any) -> Timed:
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     RELEASE.clear()
     monkeypatch.setattr("server.sample_api.make_answer", slow_answer)
+    monkeypatch.setattr("server.dispatch.QUICK_FLOPS", 0)  # it is slower than it looks
     yield
     RELEASE.set()
 
