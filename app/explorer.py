@@ -98,8 +98,7 @@ class Explorer:
             if intent.seq <= session.seq:
                 continue
             if isinstance(intent, ChooseModel) and intent.id in self._cards:
-                fresh = screens.start(self._cards[intent.id]).seen(theme=session.view.theme)
-                session = replace(fresh, screen=session.screen)
+                session = screens.moved(session, self._cards[intent.id])
             card = self.card(session)
             session = screens.apply(session, [intent], card, self._fresh_seed)
             for screen in self._screens.values():
@@ -127,6 +126,7 @@ class Explorer:
         if not self._cards:
             reasons = "; ".join(f"{card.id}: {card.reason}" for card in models.data if isinstance(card, Unavailable))
             raise ApiError("not_ready", f"The server has no model that is ready. {reasons}".strip(), retry_after=5.0)
+        self._asking.cards = self._cards
         self._default = models.default if models.default in self._cards else next(iter(self._cards))
 
     def _card(self, model: str | None) -> Card:
@@ -135,7 +135,8 @@ class Explorer:
     def _header(self, card: Card, session: Session, shown: Shown | None) -> str:
         screen = self._screen(session)
         token = shown.token if shown and shown.token else recipes.to_token(screen.recipe(session))
-        link = header.link(session, screen.query(session), token)
+        query = {**screen.query(session), **(shown.query if shown else {})}
+        link = header.link(session, query, token)
         place = header.Place(list(self._cards), TITLES, self._client.url, link)
         return header.header(place, card, session, shown.answer.recipe if shown else {})
 

@@ -62,7 +62,7 @@ def header(place: Place, card: Card, session: Session, recipe: Recipe) -> str:
         f' data-link="{attribute(place.link)}">'
         f'<div class="brand">{LOGO}<b>Strata</b></div>'
         f'<label class="select"><span class="vh">Model</span><select id="model" data-choose="model">{options}</select>'
-        '<svg viewBox="0 0 16 16" class="ic" aria-hidden="true"><path d="m5 6.5 3 3 3-3"/></svg></label>'
+        f"{html.CHEVRON}</label>"
         f'{_facts(card)}<div class="grow"></div><div class="acts">'
         f"{_button('undo', html.UNDO, 'Undo', 'Undo (Z)', bool(history.past))}"
         f'{_button("redo", html.REDO, "Redo", "Redo (Shift Z)", bool(history.future))}<i class="sep"></i>'

@@ -34,6 +34,8 @@ GRID = (
 BACK = '<path d="m9.5 4-4 4 4 4"/>'
 FORTH = '<path d="m6.5 4 4 4-4 4"/>'
 SWAP = '<path d="M4 5.5h8.5L10 3M12 10.5H3.5L6 13"/>'
+PNG = "data:image/png;base64,"
+CHEVRON = '<svg viewBox="0 0 16 16" class="ic" aria-hidden="true"><path d="m5 6.5 3 3 3-3"/></svg>'
 CLOSE = '<path d="m4.5 4.5 7 7m0-7-7 7"/>'
 
 # The four fills of the design, light and dark, coarsest first.
@@ -115,7 +117,12 @@ def place(index: int, count: int) -> float:
 def fill(card: Card, group: str) -> str:
     """CSS variables of a resolution: `--g`, its fill, and `--on`, the ink on it."""
     names = [other.name for other in card.groups]
-    at = place(names.index(group), len(names))
+    return shade(names.index(group), len(names))
+
+
+def shade(index: int, count: int) -> str:
+    """The same for resolution `index` of `count`, coarsest first."""
+    at = place(index, count)
     low = int(at)
     share = round(100 * (at - low))
     colour = f"var(--g{low})" if not share else f"color-mix(in srgb,var(--g{low + 1}) {share}%,var(--g{low}))"

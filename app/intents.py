@@ -68,4 +68,12 @@ class NewSeed(Intent):
     do: Literal["new_seed"]
 
 
-CommonIntent = Retry | Undo | Redo | ChooseModel | ChooseScreen | ChooseTheme | SelectLevel | NewSeed
+class Upload(Intent):
+    """An image of one's own, for the screen that is shown: a file of at most 8 MiB, in base64."""
+
+    do: Literal["upload"]
+    media_type: Literal["image/png", "image/jpeg", "image/webp"]
+    data: Annotated[str, Field(max_length=12 * 2**20)]
+
+
+CommonIntent = Retry | Undo | Redo | ChooseModel | ChooseScreen | ChooseTheme | SelectLevel | NewSeed | Upload

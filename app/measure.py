@@ -65,6 +65,17 @@ def distance(one: Pixels, other: Pixels) -> float:
     return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
+def psnr(one: Pixels, other: Pixels) -> float | None:
+    """Peak signal to noise ratio in dB; None where the two are equal."""
+    apart = distance(one, other)
+    return -20 * float(np.log10(apart)) if apart else None
+
+
+def mean_change(one: Pixels, other: Pixels) -> float:
+    """Mean absolute difference, in grey levels of 255."""
+    return 255 * float(np.abs(one - other).mean())
+
+
 def scale_of(effects: Sequence[Effect]) -> float:
     """One end of the colour bar for all maps of a screen, rounded up to 0.05."""
     highest = max((float(effect.deviation.max()) for effect in effects), default=0.0)

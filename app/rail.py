@@ -35,7 +35,7 @@ def rail(card: Card, session: Session) -> str:
     return (
         '<section class="card rail" aria-label="Temperature by level">'
         f'<div class="rt"><h2>Temperature by level</h2><span class="mut">{in_words(values)}</span></div>'
-        f"{_presets(card, session)}{_axis()}"
+        f"{_presets(card, session)}{axis('Bits', '', '')}"
         f'<div class="rows" data-live="1" data-rail="{data}" data-locks="{locks}" data-groups="{groups}"'
         f' style="--rows:{len(card.levels) + len(card.groups)};--gaps:{max(1, len(card.groups) - 1)}"'
         f' data-default="{card.temperature.default}" data-many="{int(folds(card))}">{rows}</div>'
@@ -63,14 +63,13 @@ def _presets(card: Card, session: Session) -> str:
     return f'<div class="rhead"><div class="seg" role="group" aria-label="Presets">{"".join(buttons)}</div></div>'
 
 
-def _axis() -> str:
+def axis(*columns: str) -> str:
+    """The scale of the tracks, and the names of the columns after the temperature."""
     ticks = "".join(
         f'<span style="left:{position(tick):.1f}%">{f"{tick:g}".removeprefix("0") or "0"}</span>' for tick in TICKS
     )
-    return (
-        f'<div class="axis" aria-hidden="true"><span></span><div class="ticks">{ticks}</div>'
-        '<span class="tr">T</span><span class="tr">Bits</span><span></span><span></span></div>'
-    )
+    heads = "".join(f'<span class="tr">{column}</span>' for column in ("T", *columns))
+    return f'<div class="axis" aria-hidden="true"><span></span><div class="ticks">{ticks}</div>{heads}</div>'
 
 
 def _group(card: Card, session: Session, group: Group) -> str:
@@ -110,7 +109,7 @@ def _row(card: Card, session: Session, level: Level) -> str:
         f'<div class="{classes}" data-level="{index}">'
         f'<button type="button" class="no" {intent("level", level=index)} aria-label="Select level {index}"{named}'
         f"{html.flag('aria-current=true', selected)}>{index}</button>"
-        f"{_track(value, _width(card, level.kl_bits), label, [index], locked)}"
+        f"{track(value, _bar(_width(card, level.kl_bits)), label, [index], locked)}"
         f'<output class="t">{value:.2f}</output>'
         f'<span class="b">{"inactive" if dead else html.bits(level.kl_bits)}</span>'
         f'<button type="button" class="mini{" on" if draw else ""}" {intent("draw", level=index)}'
@@ -132,20 +131,25 @@ def _group_row(card: Card, session: Session, group: Group) -> str:
     width = 0.0 if not widest else 98 * (group.kl_bits or 0.0) / widest
     return (
         f'<div class="lrow"><span class="no" aria-hidden="true">all</span>'
-        f"{_track(mean, width, label, list(group.levels), locked)}"
+        f"{track(mean, _bar(width), label, list(group.levels), locked)}"
         f'<output class="t">{mean:.2f}</output><span class="b">{html.bits(group.kl_bits, 1)}</span>'
         "<span></span><span></span></div>"
     )
 
 
-def _track(value: float, width: float, label: str, levels: list[int], locked: bool) -> str:
+def track(value: float, bars: str, label: str, levels: list[int], locked: bool) -> str:
+    """A handle at temperature `value` over the bars of what it moves, of which `levels` tells the page."""
     at = round(position(value) / 100 * POSITIONS)
     return (
-        f'<div class="track"><i class="bar" style="width:{width:.1f}%"></i>'
+        f'<div class="track">{bars}'
         f'<i class="one" style="left:{position(1.0):.1f}%"></i>'
         f'<input type="range" min="0" max="{POSITIONS}" step="1" value="{at}" data-levels="{json.dumps(levels)}"'
         f' aria-label="{label}" aria-valuetext="{value:.2f}"{html.flag("disabled", locked)}></div>'
     )
+
+
+def _bar(width: float) -> str:
+    return f'<i class="bar" style="width:{width:.1f}%"></i>'
 
 
 def _width(card: Card, rate: float | None) -> float:

@@ -21,14 +21,6 @@ class PickExample(Intent):
     example: Annotated[int, Field(ge=0)]
 
 
-class Upload(Intent):
-    """Reconstruct an image of one's own: a file of at most 8 MiB, in base64."""
-
-    do: Literal["upload"]
-    media_type: Literal["image/png", "image/jpeg", "image/webp"]
-    data: Annotated[str, Field(max_length=12 * 2**20)]
-
-
 class KeepLevels(Intent):
     """Keep the first levels. Values with the same `gesture` are one undo step."""
 
@@ -44,7 +36,7 @@ class ChooseOthers(Intent):
     others: Others
 
 
-ReconstructIntent = PickExample | Upload | KeepLevels | ChooseOthers
+ReconstructIntent = PickExample | KeepLevels | ChooseOthers
 
 
 @dataclass(frozen=True)

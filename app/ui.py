@@ -21,7 +21,7 @@ from app.screens import SCREENS
 from app.screens.screen import Box, Plot
 
 # What the page consists of, in this order. The first script is the one that the others build on.
-STYLES = ("strata.css", "edit.css")
+STYLES = ("strata.css", "edit.css", "compare.css")
 SCRIPTS = ("strata.js", "edit.js")
 
 BUS_JS = 'strata.bus(server, (page) => { props.value = page; trigger("looked"); })'

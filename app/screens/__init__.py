@@ -14,6 +14,7 @@ from pydantic import Field
 from app import exploring
 from app import intents as do
 from app.client import Card
+from app.comparing import CompareIntent
 from app.editing import EditIntent
 from app.exploring import ExploreIntent
 from app.intents import CommonIntent, Intent
@@ -21,6 +22,7 @@ from app.laddering import LevelsIntent
 from app.mixing import MixIntent
 from app.recipes import count
 from app.reconstructing import ReconstructIntent
+from app.screens.compare import Compare
 from app.screens.edit import Edit
 from app.screens.explore import Explore
 from app.screens.levels import Levels
@@ -29,9 +31,10 @@ from app.screens.reconstruct import Reconstruct
 from app.screens.screen import Query, Screen, number
 from app.state import FreshSeed, History, Session
 
-SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit)
+SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit, Compare)
 AnyIntent = Annotated[
-    CommonIntent | ExploreIntent | LevelsIntent | MixIntent | ReconstructIntent | EditIntent, Field(discriminator="do")
+    CommonIntent | ExploreIntent | LevelsIntent | MixIntent | ReconstructIntent | EditIntent | CompareIntent,
+    Field(discriminator="do"),
 ]
 
 NAMES = tuple(screen.name for screen in SCREENS)
@@ -42,6 +45,13 @@ def start(card: Card) -> Session:
     histories = {screen.name: History(value) for screen in SCREENS if (value := screen.first(card)) is not None}
     views = {screen.name: view for screen in SCREENS if (view := screen.first_view(card)) is not None}
     return Session(card.id, histories, views, view=exploring.first_view(card))
+
+
+def moved(session: Session, card: Card) -> Session:
+    """A new session on another model, on the same screen; what a screen has that outlives a model stays."""
+    fresh = start(card).seen(theme=session.view.theme)
+    kept = {screen.name: session.histories[screen.name] for screen in SCREENS if screen.outlives_model}
+    return replace(fresh, screen=session.screen, histories={**fresh.histories, **kept})
 
 
 def apply(session: Session, wanted: Sequence[Intent], card: Card, fresh_seed: FreshSeed) -> Session:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 
 from app import recipes, reconstruct, reconstructing, stage
 from app.client import ApiError, Card, Recipe
-from app.intents import Intent
-from app.reconstructing import Reconstruction, Source, Upload
+from app.intents import Intent, Upload
+from app.reconstructing import Reconstruction, Source
 from app.screens.screen import Box, Regions, Screen, Shown
 from app.state import FreshSeed, Session
 
@@ -41,13 +40,12 @@ class Reconstruct(Screen):
 
     async def asked(self, card: Card, session: Session, intent: Intent) -> Session:
         """An upload, as the model sees it. What is no image changes nothing, and is told."""
-        if not isinstance(intent, Upload):
+        if not isinstance(intent, Upload) or session.works_on != self.name:
             return session
         try:
-            encoded = await self.client.encode(card.id, base64.b64decode(intent.data), intent.media_type)
-        except (ApiError, ValueError) as error:
-            return replace(session, note=error.sentence if isinstance(error, ApiError) else "This is no image file.")
-        source = Source(image=encoded.image.data)
+            source = Source(image=await self.asking.picture(card, intent))
+        except ApiError as error:
+            return replace(session, note=error.sentence)
         return session.pushed("reconstruct", replace(reconstructing.now(session), source=source))
 
     async def show(self, card: Card, session: Session) -> Shown:

@@ -10,11 +10,11 @@ import asyncio
 import base64
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from app.client import Answer, Card, Client, Recipe, Step
-from app.intents import Intent
+from app.client import Answer, ApiError, Card, Client, Recipe, Step
+from app.intents import Intent, Upload
 from app.state import FreshSeed, Session
 
 Regions = dict[str, str]
@@ -50,18 +50,20 @@ class Box:
 @dataclass(frozen=True)
 class Shown:
     """What a screen shows at once. `answer` made the image on it; `token` is the link's recipe, where that is not
-    what the screen says without an answer."""
+    what the screen says without an answer; `query` is what only the answer tells of a link."""
 
     regions: Regions
     answer: Answer | Step
     token: str | None = None
+    query: Query = field(default_factory=dict)
 
 
 class Asking:
     """What all screens ask the server through. Holds nothing of a session."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, cards: Mapping[str, Card] | None = None) -> None:
         self.client = client
+        self.cards = cards or {}  # of all models that are ready
         self.background = asyncio.Semaphore(AT_ONCE)
         self._examples: dict[str, list[str]] = {}
 
@@ -78,6 +80,14 @@ class Asking:
                 return await self.client.sample(card.id, recipe)
 
         return list(await asyncio.gather(*(one(recipe) for recipe in asked)))
+
+    async def picture(self, card: Card, sent: Upload) -> str:
+        """An image file as the model sees it, a PNG in base64. Raises ApiError, where it is no image, too."""
+        try:
+            content = base64.b64decode(sent.data, validate=True)
+        except ValueError:
+            raise ApiError("refused", "This is no image file.") from None
+        return (await self.client.encode(card.id, content, sent.media_type)).image.data
 
     async def examples(self, card: Card, count: int = PICTURES) -> list[str]:
         """The first of the model's test images for `<img src>`."""
@@ -96,6 +106,7 @@ class Screen(ABC):
     layout: ClassVar[Box]
     trouble: ClassVar[str]  # the region that says what could not be had of what must be there at once,
     later_trouble: ClassVar[str]  # and of what may take a moment
+    outlives_model: ClassVar[bool] = False  # whether its history stays when another model is chosen
 
     def __init__(self, asking: Asking) -> None:
         self.asking = asking

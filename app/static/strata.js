@@ -117,7 +117,7 @@ window.strata = (() => {
     const header = element.querySelector("header[data-link]");
     if (header) headed(header);
     const rail = element.querySelector("[data-rail]");
-    if (rail) temperatures = JSON.parse(rail.dataset.rail);
+    if (rail) temperatures.set(rail, JSON.parse(rail.dataset.rail));
     if (rail) reveal(rail);
     const step = element.querySelector(".prog [aria-pressed=true]");
     if (step) step.parentElement.scrollLeft = step.offsetLeft - (step.parentElement.clientWidth - step.offsetWidth) / 2;
@@ -163,7 +163,7 @@ window.strata = (() => {
 
   // --- temperatures -------------------------------------------------------------------------------------------
 
-  let temperatures = [];
+  const temperatures = new WeakMap(); // of every rail
   let gesture = { id: 0, input: null, start: [], last: 0 };
   let shift = false;
 
@@ -176,41 +176,47 @@ window.strata = (() => {
   };
   const tidy = (t) => Math.round(Math.min(Math.max(t, 0), 1.5) * 100) / 100;
   const levelsOf = (input) => JSON.parse(input.dataset.levels);
-  const mean = (levels) => levels.reduce((sum, level) => sum + temperatures[level], 0) / levels.length;
+  const railOf = (input) => input.closest("[data-rail]");
+  const valuesOf = (input) => temperatures.get(railOf(input)) ?? [];
+  const mean = (input) =>
+    levelsOf(input).reduce((sum, level) => sum + valuesOf(input)[level], 0) / levelsOf(input).length;
   const rail = () => document.querySelector("[data-rail]");
 
   function beginGesture(input, now = performance.now()) {
     const same = gesture.input === input && now - gesture.last < SAME_GESTURE_MS;
-    gesture = { id: same ? gesture.id : gesture.id + 1, input, start: [...temperatures], last: now };
+    gesture = { id: same ? gesture.id : gesture.id + 1, input, start: [...valuesOf(input)], last: now };
   }
 
   // Move a handle to temperature `t`; with shift its whole resolution moves by as much.
   function move(input, t) {
-    const own = levelsOf(input), locks = JSON.parse(rail().dataset.locks);
-    const groups = JSON.parse(rail().dataset.groups);
+    const own = levelsOf(input), values = valuesOf(input), rail = railOf(input).dataset;
+    const locks = JSON.parse(rail.locks), groups = JSON.parse(rail.groups);
     const moved = shift ? groups.find((group) => group.includes(own[0])) : own;
     const start = own.reduce((sum, level) => sum + gesture.start[level], 0) / own.length;
     for (const level of moved)
-      if (!locks.includes(level)) temperatures[level] = tidy(gesture.start[level] + tidy(t) - start);
-    commit();
+      if (!locks.includes(level)) values[level] = tidy(gesture.start[level] + tidy(t) - start);
+    commit(input);
   }
 
   function reset(input) {
-    const locks = JSON.parse(rail().dataset.locks);
-    for (const level of levelsOf(input))
-      if (!locks.includes(level)) temperatures[level] = Number(rail().dataset.default);
-    commit();
+    const rail = railOf(input).dataset, locks = JSON.parse(rail.locks), values = valuesOf(input);
+    for (const level of levelsOf(input)) if (!locks.includes(level)) values[level] = Number(rail.default);
+    commit(input);
   }
 
-  function commit() {
+  // One value for the whole rail: by level, or by name where it has names.
+  function commit(moved) {
+    const rail = railOf(moved), values = valuesOf(moved);
+    const names = rail.dataset.names && JSON.parse(rail.dataset.names);
     gesture.last = performance.now();
-    for (const input of rail().querySelectorAll("input[data-levels]")) {
-      const t = mean(levelsOf(input));
+    for (const input of rail.querySelectorAll("input[data-levels]")) {
+      const t = mean(input);
       input.value = toPosition(t);
       input.setAttribute("aria-valuetext", t.toFixed(2));
       input.closest(".lrow").querySelector(".t").textContent = t.toFixed(2);
     }
-    send({ do: "temperature", values: temperatures, gesture: gesture.id });
+    send({ do: rail.dataset.do ?? "temperature", gesture: gesture.id,
+      values: names ? Object.fromEntries(names.map((name, i) => [name, values[i]])) : values });
   }
 
   const STEPS = { ArrowRight: 0.01, ArrowUp: 0.01, ArrowLeft: -0.01, ArrowDown: -0.01, PageUp: 0.1, PageDown: -0.1,
@@ -221,7 +227,7 @@ window.strata = (() => {
     if (step === undefined) return;
     event.preventDefault();
     beginGesture(input);
-    move(input, mean(levelsOf(input)) + step);
+    move(input, mean(input) + step);
   }
 
   // --- reconstruction -------------------------------------------------------------------------------------------
@@ -275,6 +281,7 @@ window.strata = (() => {
     seed: (value) => ({ do: "seed", seed: value }),
     images: (value) => ({ do: "images", n: value }),
     "seed-a": (value) => ({ do: "mix_source", which: "a", seed: value }),
+    "seed-compare": (value) => ({ do: "compare_seed", seed: value }),
     "seed-b": (value) => ({ do: "mix_source", which: "b", seed: value }),
     "seed-edit": (value) => ({ do: "edit_image", seed: value }),
     "seed-other": (value) => ({ do: "edit_other", seed: value }),
@@ -302,6 +309,7 @@ window.strata = (() => {
   function choose(select) {
     const which = select.dataset.choose;
     if (which === "model") return send({ do: "model", id: select.value });
+    if (which === "compare-with") return send({ do: "compare_with", id: select.value });
     const [intent, seed] = SOURCES[which];
     if (select.value === "seed") send({ ...intent, seed });
     else if (select.value === "explore") send({ ...intent, explore: true });
@@ -413,7 +421,7 @@ window.strata = (() => {
 
   for (const name of ["dragover", "drop"])
     document.addEventListener(name, (event) => {
-      if (!event.target.closest?.("#reconstruct")) return;
+      if (!event.target.closest?.("#reconstruct,#compare")) return;
       event.preventDefault();
       if (name === "drop") upload(event.dataTransfer.files[0]);
     });
