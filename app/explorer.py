@@ -12,7 +12,7 @@ from dataclasses import replace
 from secrets import randbelow
 
 from app import header, recipes, screens, stage
-from app.client import ApiError, Card, Client, Unavailable
+from app.client import Answer, ApiError, Card, Client, Unavailable
 from app.intents import ChooseModel, Intent
 from app.screens import SCREENS
 from app.screens.screen import Asking, Query, Regions, Screen, Shown
@@ -138,7 +138,9 @@ class Explorer:
         query = {**screen.query(session), **(shown.query if shown else {})}
         link = header.link(session, query, token)
         place = header.Place(list(self._cards), TITLES, self._client.url, link)
-        return header.header(place, card, session, shown.answer.recipe if shown else {})
+        answer = shown.answer if shown else None
+        made_by = answer.model if isinstance(answer, Answer) else card.id
+        return header.header(place, card, session, answer.recipe if answer else {}, made_by)
 
 
 def _nothing(error: ApiError) -> Regions:

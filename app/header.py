@@ -30,6 +30,7 @@ KEYS = {
     "R": "draw the selected level again",
     "[ and ]": "on Reconstruct: one level less or more",
     "Arrows, space": "on Edit: another cell, paint it; with Shift, paint on the way",
+    "← and →": "on Learn: the step before or after",
     "1 – 9": "go to the first, second, … resolution",
     "← → ↑ ↓": "on a handle: 0.01 colder or hotter",
     "Page ↑ ↓": "on a handle: 0.10",
@@ -50,8 +51,8 @@ class Place:
     link: str
 
 
-def header(place: Place, card: Card, session: Session, recipe: Recipe) -> str:
-    """The header. `recipe` makes what is on the screen; it is empty while there is nothing."""
+def header(place: Place, card: Card, session: Session, recipe: Recipe, made_by: str) -> str:
+    """The header. `recipe` makes what is on the screen, with the model `made_by`; it is empty while there is none."""
     options = "".join(
         f"<option{html.flag('selected', model == card.id)} value='{attribute(model)}'>{text(model)}</option>"
         for model in place.models
@@ -68,9 +69,9 @@ def header(place: Place, card: Card, session: Session, recipe: Recipe) -> str:
         f'{_button("redo", html.REDO, "Redo", "Redo (Shift Z)", bool(history.future))}<i class="sep"></i>'
         f'<button type="button" class="btn" data-copy-link="1" title="This page with everything on it">'
         f"{icon(html.LINK)}Copy link</button>"
-        f'<button type="button" class="btn" data-copy="{attribute(curl(place.api, card.id, recipe))}"'
+        f'<button type="button" class="btn" data-copy="{attribute(curl(place.api, made_by, recipe))}"'
         ' title="Copy the command that makes this image">as curl</button>'
-        f'<button type="button" class="btn" data-copy="{attribute(python(place.api, card.id, recipe))}"'
+        f'<button type="button" class="btn" data-copy="{attribute(python(place.api, made_by, recipe))}"'
         ' title="Copy the lines that make this image">as Python</button><i class="sep"></i>'
         '<button type="button" class="btn icon" data-theme-switch="1" aria-label="Switch theme" title="Light or dark">'
         f"{icon(html.THEME)}</button>"

@@ -7,7 +7,7 @@ from app.client import Card
 from app.html import attribute, text
 from app.mixing import Source
 
-ARROW = '<svg viewBox="0 0 16 16" class="ic" aria-hidden="true"><path d="m5 6.5 3 3 3-3"/></svg>'
+
 
 
 def fields(card: Card, which: str, source: Source | None, label: str, more: str = "") -> str:
@@ -25,7 +25,7 @@ def fields(card: Card, which: str, source: Source | None, label: str, more: str 
     return (
         f'<label class="vh" for="source-{which}">{label}</label>'
         f'<span class="select"><select id="source-{which}" data-choose="source-{which}">'
-        f'<option value="seed"{html.flag("selected", seeded)}>a seed</option>{tests}{more}</select>{ARROW}</span>'
+        f'<option value="seed"{html.flag("selected", seeded)}>a seed</option>{tests}{more}</select>{html.CHEVRON}</span>'
         f'<span class="field{"" if seeded else " off"}"><label for="seed-{which}">Seed</label>'
         f'<input id="seed-{which}" type="text" inputmode="numeric" autocomplete="off" value="{attribute(seed)}"'
         f' data-number="seed-{which}" data-min="0" data-max="{recipes.MAX_SEED}"></span>'

@@ -25,15 +25,24 @@ from app.reconstructing import ReconstructIntent
 from app.screens.compare import Compare
 from app.screens.edit import Edit
 from app.screens.explore import Explore
+from app.screens.learn import Learn
 from app.screens.levels import Levels
 from app.screens.mix import Mix
 from app.screens.reconstruct import Reconstruct
 from app.screens.screen import Query, Screen, number
 from app.state import FreshSeed, History, Session
+from app.touring import LearnIntent
 
-SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit, Compare)
+SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit, Compare, Learn)
 AnyIntent = Annotated[
-    CommonIntent | ExploreIntent | LevelsIntent | MixIntent | ReconstructIntent | EditIntent | CompareIntent,
+    CommonIntent
+    | ExploreIntent
+    | LevelsIntent
+    | MixIntent
+    | ReconstructIntent
+    | EditIntent
+    | CompareIntent
+    | LearnIntent,
     Field(discriminator="do"),
 ]
 

@@ -49,11 +49,11 @@ class Box:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a screen shows at once. `answer` made the image on it; `token` is the link's recipe, where that is not
-    what the screen says without an answer; `query` is what only the answer tells of a link."""
+    """What a screen shows at once. `answer` made the image on it, if there is one; `token` is the link's recipe,
+    where that is not what the screen says without an answer; `query` is what only the answer tells of a link."""
 
     regions: Regions
-    answer: Answer | Step
+    answer: Answer | Step | None
     token: str | None = None
     query: Query = field(default_factory=dict)
 

@@ -84,10 +84,12 @@ class Screen:
             self.page.wait_for_timeout(100)
 
     def reload(self) -> None:
-        """Reload the page. Gradio complains about every connection that this cuts; those complaints do not count."""
-        before = list(self.complaints)
         self.page.reload()
-        self.complaints[:] = [*before, *(said for said in self.complaints[len(before) :] if not CUT.search(said))]
+        self.left()
+
+    def left(self) -> None:
+        """The page was left. Gradio complains about every connection that this cuts; those complaints do not count."""
+        self.complaints[:] = [said for said in self.complaints if not CUT.search(said)]
 
     def answer(self) -> dict[str, Any]:
         """The server's own answer to the recipe of the page's link, once everything that was wanted is shown."""

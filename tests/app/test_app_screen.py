@@ -297,7 +297,7 @@ def test_the_plot_tells_levels_and_total(card: Card) -> None:
 
 
 def test_the_header_gives_the_likelihood_with_its_estimator(card: Card, session: Session) -> None:
-    page = Reader(header.header(PLACE, card, session, {}))
+    page = Reader(header.header(PLACE, card, session, {}, "toy"))
     assert "Test −ELBO82.5 nats/image, 0.152 bits/dim" in page.all("dl")[0].text
     assert page.all("div", title="ELBO, mean over 10,000 test images.")
 
@@ -338,7 +338,7 @@ def test_nothing_from_outside_becomes_markup(session: Session) -> None:
     nasty = replace(session, model=NASTY, note=NASTY)
     answer = answer_to(session).model_copy(update={"provider": NASTY, "model": NASTY})
     everything = [
-        header.header(header.Place([NASTY], [("mix", "Mix")], NASTY, NASTY), card, nasty, answer.recipe),
+        header.header(header.Place([NASTY], [("mix", "Mix")], NASTY, NASTY), card, nasty, answer.recipe, NASTY),
         rail.rail(card, nasty),
         stage.toolbar(card, nasty, answer),
         stage.pictures(card, nasty, answer),
@@ -379,8 +379,8 @@ def test_the_coarsest_group_has_the_first_fill_and_the_finest_the_last() -> None
 
 
 def test_a_history_that_is_empty_disables_its_button(card: Card, session: Session) -> None:
-    page = Reader(header.header(PLACE, card, session, {}))
+    page = Reader(header.header(PLACE, card, session, {}, "toy"))
     assert "disabled" in page.all("button", aria_label="Undo")[0].attributes
     moved = session.with_history("explore", History(session.recipe, past=(session.recipe,)))
-    page = Reader(header.header(PLACE, card, moved, {}))
+    page = Reader(header.header(PLACE, card, moved, {}, "toy"))
     assert "disabled" not in page.all("button", aria_label="Undo")[0].attributes

@@ -177,6 +177,7 @@ def test_a_side_can_be_taken_elsewhere(compare: Screen) -> None:
     compare.page.locator("figure:has(#side-b) a").click()
     expect(compare.page.locator("#model")).to_have_value(model, timeout=ANSWER_MS)
     compare.this_image(shown)
+    compare.left()
 
 
 def test_another_seed_of_the_strip_is_a_click_away(compare: Screen) -> None:
