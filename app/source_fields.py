@@ -8,8 +8,6 @@ from app.html import attribute, text
 from app.mixing import Source
 
 
-
-
 def fields(card: Card, which: str, source: Source | None, label: str, more: str = "") -> str:
     """A list and a field; the page turns what is chosen there into the intent that it has for `which`.
 
@@ -25,7 +23,8 @@ def fields(card: Card, which: str, source: Source | None, label: str, more: str 
     return (
         f'<label class="vh" for="source-{which}">{label}</label>'
         f'<span class="select"><select id="source-{which}" data-choose="source-{which}">'
-        f'<option value="seed"{html.flag("selected", seeded)}>a seed</option>{tests}{more}</select>{html.CHEVRON}</span>'
+        f'<option value="seed"{html.flag("selected", seeded)}>a seed</option>{tests}{more}</select>'
+        f"{html.CHEVRON}</span>"
         f'<span class="field{"" if seeded else " off"}"><label for="seed-{which}">Seed</label>'
         f'<input id="seed-{which}" type="text" inputmode="numeric" autocomplete="off" value="{attribute(seed)}"'
         f' data-number="seed-{which}" data-min="0" data-max="{recipes.MAX_SEED}"></span>'
