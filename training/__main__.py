@@ -12,6 +12,7 @@ from model_zoo.bundle import BundleError
 from training.checkpoint import CheckpointError
 from training.compare import compare_bundles
 from training.data.images import DataError
+from training.distributed import DistributedError, processes
 from training.estimate import describe, estimate
 from training.events import EventsError
 from training.export import ExportError
@@ -29,7 +30,7 @@ from training.trainer import DivergenceError
 
 EXPECTED_ERRORS = (
     RecipeError, DataError, CheckpointError, DivergenceError, WeightsError, CalibrationError, ExportError, BundleError,
-    ReportError, EventsError,
+    ReportError, EventsError, DistributedError,
 )  # fmt: skip
 BUNDLES = Path("model_zoo/bundles")
 
@@ -175,8 +176,8 @@ def temperature(text: str) -> float:
 def train_command(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
     run = options.run or Path("runs") / recipe.name
-    device = torch.device(options.device)
-    train(recipe, run, options.data, device, resume=options.resume, tensorboard=options.tensorboard)
+    with processes(torch.device(options.device)) as device:
+        train(recipe, run, options.data, device, resume=options.resume, tensorboard=options.tensorboard)
 
 
 def evaluate_command(options: argparse.Namespace) -> None:

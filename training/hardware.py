@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 
-def describe_hardware(device: torch.device) -> str:
-    """Such as 'AMD EPYC, 2 threads' or 'NVIDIA H100'."""
+def describe_hardware(device: torch.device, processes: int = 1) -> str:
+    """Such as 'AMD EPYC, 2 threads' or '8 x NVIDIA H100', of so many processes with a device each."""
+    each = f"{processes} x " * (processes > 1)
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        return each + torch.cuda.get_device_name(device)
+    return f"{each}{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 def _processor() -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from training import distributed
 from training.latents import LatentShape
 from training.likelihoods import Likelihood
 from training.models.contract import HierarchicalVAE, PosteriorLevel
@@ -38,6 +39,23 @@ def bound(
     return Bound(likelihood.nats(parameters, image), rates), levels
 
 
+class Loss(nn.Module):
+    """What training minimises, as one module: the kind of thing that torch compiles and shares among processes."""
+
+    def __init__(self, model: HierarchicalVAE, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        config = model.config
+        dims = config.image_channels * config.image_size**2
+        self.unit = dims if objective.unit == "nats/dim" else 1
+
+    def forward(self, image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
+        """The mean loss of a batch, `weight` being that of the rate, and the bound without it; see `bound`."""
+        terms, _ = bound(self.model, self.model.config.likelihood, image, noise)
+        rate = weighted_rate(terms.rates, weight, self.objective, self.model.shapes)
+        return (terms.distortion + rate).mean() / self.unit, terms
+
+
 def weighted_rate(rates: Tensor, weight: float, objective: Objective, shapes: Sequence[LatentShape]) -> Tensor:
     """The rate [B] as the loss counts it, from `rates` [B, L] and the KL warm-up's `weight` in 0..1.
 
@@ -60,5 +78,5 @@ def balance(rates: Tensor, shapes: Sequence[LatentShape]) -> Tensor:
     scales = sorted(set(heights))
     alphas = [4.0 ** scales.index(height) / heights.count(height) for height in heights]
     alpha = rates.new_tensor(alphas) / min(alphas)
-    factor = (rates.detach().abs().mean(dim=0) + 0.01) / alpha
+    factor = (distributed.mean(rates.detach().abs().mean(dim=0)) + 0.01) / alpha
     return factor / factor.mean()

@@ -7,33 +7,34 @@ RUN/events/          both once more, if asked for: `training.events`
 
 A disk that takes nothing more stops no run: what could not be written is said in one line, and tried again when the
 next of its kind is due. Only the last checkpoint must be written: without it the run ends in an error.
+
+Of several processes (`training.distributed`) the first writes all of this; every one of them reads the checkpoint.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import takewhile
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from training import distributed
 from training.checkpoint import CHECKPOINT_NAME, SaveError, load_checkpoint, save_checkpoint
+from training.data.images import Images
 from training.data.load import load
 from training.events import Events
 from training.hardware import describe_hardware
 from training.models.families import build
 from training.pictures import contact_sheet, save_picture
 from training.recipe import Recipe, RecipeError
+from training.run_log import RunLog
 from training.trainer import Report, Trainer
 
 
@@ -60,39 +61,93 @@ def train(
         check_same_run(recipe, state["recipe"], run)
         trainer.load(state)
         seconds_before = state["wall_time_s"]
-    run.mkdir(parents=True, exist_ok=True)
-    log = RunLog(run / "log.jsonl", trainer.step_number, trainer.dims)
-    events = Events(run, trainer.step_number) if tensorboard else None
-    shown = torch.from_numpy(np.ascontiguousarray(images[:16])).to(device)
-    start, commit, hardware = clock(), describe_commit(), describe_hardware(device)
-
-    def save() -> None:
-        about = {"wall_time_s": seconds_before + clock() - start, "commit": commit, "hardware": hardware}
-        save_checkpoint(checkpoint, trainer.state() | about)
-
-    schedule = recipe.schedule
-    progress = tqdm(total=schedule.steps, initial=trainer.step_number, unit="step", dynamic_ncols=True)
-    with progress as bar, StopSignals() as stop:
+    distributed.check_same_step(trainer.step_number, device)
+    first = distributed.number() == 0
+    keeping = Journal(run, trainer, images, seconds_before, clock, tensorboard=tensorboard) if first else nullcontext()
+    with keeping as journal, StopSignals() as stop:
         for step in trainer.remaining():
             report = trainer.step()
-            bar.update()
-            log.add(report, clock())
-            if not report.finite:
-                bar.write(f"step {step + 1}: the loss or its gradient is not finite; no update was made")
-            if (step + 1) % schedule.log_every == 0:
-                bar.set_postfix(log.shown(schedule.batch_size))
-                attempt(bar.write, partial(note, log, events, schedule.batch_size))
-            if (step + 1) % schedule.save_every == 0:
-                attempt(bar.write, save)
-            if (step + 1) % schedule.picture_every == 0:
-                picture = run / "pictures" / f"step-{step + 1:07d}.png"
-                attempt(bar.write, partial(draw, trainer, shown, picture, events))
-            if stop.asked:
-                bar.write(f"stopped after step {step + 1}; continue with --resume")
+            if journal is not None:
+                journal.add(report)
+            if distributed.anywhere(stop.asked, device):
+                if journal is not None:
+                    journal.say(f"stopped after step {step + 1}; continue with --resume")
                 break
-        save()
-        if events is not None:
-            events.close()
+        if journal is not None:
+            journal.finish()
+
+
+class Journal:
+    """What a run leaves in its folder and says on the way. Of several processes the first one alone has it."""
+
+    def __init__(
+        self,
+        run: Path,
+        trainer: Trainer,
+        images: Images,
+        seconds_before: float,
+        clock: Callable[[], float],
+        *,
+        tensorboard: bool,
+    ) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self.run, self.trainer, self.clock = run, trainer, clock
+        self.log = RunLog(run / "log.jsonl", trainer.step_number, trainer.dims)
+        self.events = Events(run, trainer.step_number) if tensorboard else None
+        self.shown = torch.from_numpy(np.ascontiguousarray(images[:16])).to(trainer.device)
+        self.began = clock() - seconds_before
+        self.about = {"commit": describe_commit(), "hardware": describe_hardware(trainer.device, distributed.count())}
+
+    def __enter__(self) -> Journal:
+        steps, begun = self.trainer.recipe.schedule.steps, self.trainer.step_number
+        self.bar: tqdm[NoReturn] = tqdm(total=steps, initial=begun, unit="step", dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def say(self, text: str) -> None:
+        self.bar.write(text)
+
+    def add(self, report: Report) -> None:
+        """After each step: whatever is due."""
+        made, schedule = report.step + 1, self.trainer.recipe.schedule
+        self.bar.update()
+        self.log.add(report, self.clock())
+        if not report.finite:
+            self.say(f"step {made}: the loss or its gradient is not finite; no update was made")
+        if made % schedule.log_every == 0:
+            self.bar.set_postfix(self.log.shown(schedule.batch_size))
+            attempt(self.say, self.note)
+        if made % schedule.save_every == 0:
+            attempt(self.say, self.save)
+        if made % schedule.picture_every == 0:
+            attempt(self.say, self.draw)
+
+    def note(self) -> None:
+        """The next line of the log, and of the events."""
+        line = self.log.write(self.trainer.recipe.schedule.batch_size)
+        if self.events is not None:
+            self.events.figures(line)
+
+    def save(self) -> None:
+        about = self.about | {"wall_time_s": self.clock() - self.began}
+        save_checkpoint(self.run / CHECKPOINT_NAME, self.trainer.state() | about)
+
+    def draw(self) -> None:
+        """A contact sheet of the averaged weights."""
+        trainer = self.trainer
+        model = build(trainer.recipe.model).to(trainer.device).eval()
+        model.load_state_dict(trainer.ema)
+        sheet = contact_sheet(model, self.shown, trainer.recipe.seed)
+        save_picture(self.run / "pictures" / f"step-{trainer.step_number:07d}.png", sheet)
+        if self.events is not None:
+            self.events.picture(sheet, trainer.step_number)
+
+    def finish(self) -> None:
+        self.save()
+        if self.events is not None:
+            self.events.close()
 
 
 def attempt(say: Callable[[str], object], write: Callable[[], object]) -> None:
@@ -103,102 +158,6 @@ def attempt(say: Callable[[str], object], write: Callable[[], object]) -> None:
         say(f"{error}; the run goes on")
     except OSError as error:
         say(f"{error.filename or 'a file of the run'} was not written ({error.strerror}); the run goes on")
-
-
-def note(log: RunLog, events: Events | None, batch_size: int) -> None:
-    """The next line of the log, and of the events."""
-    line = log.write(batch_size)
-    if events is not None:
-        events.figures(line)
-
-
-def draw(trainer: Trainer, images: torch.Tensor, path: Path, events: Events | None) -> None:
-    """A contact sheet of the averaged weights."""
-    model = build(trainer.recipe.model).to(trainer.device).eval()
-    model.load_state_dict(trainer.ema)
-    sheet = contact_sheet(model, images, trainer.recipe.seed)
-    save_picture(path, sheet)
-    if events is not None:
-        events.picture(sheet, trainer.step_number)
-
-
-class RunLog:
-    """Means since the last line, as JSON lines.
-
-    A step that was not finite counts as skipped and is in no mean; a figure that has no finite value at all is null.
-    """
-
-    def __init__(self, path: Path, step: int, dims: int) -> None:
-        self.path, self.dims = path, dims
-        self.reports: list[Report] = []
-        self.since: float | None = None
-        path.touch()
-        kept = takewhile(lambda line: json.loads(line)["step"] <= step, _lines(path))
-        os.truncate(path, sum(map(len, kept)))  # lines are in order, so nothing has to be written again
-
-    def add(self, report: Report, now: float) -> None:
-        self.since = now if self.since is None else self.since  # the first step (compilation) is not timed
-        self.reports.append(report)
-        self.now = now
-
-    def write(self, batch_size: int) -> dict[str, Any]:
-        """Append the line of the steps added since the last one, and return its values.
-
-        Raises OSError if the disk does not take it; the file is then as it was, and the next line covers these steps.
-        """
-        values = _finite(self._values(batch_size))
-        size = self.path.stat().st_size
-        try:
-            with self.path.open("ab") as file:
-                file.write((json.dumps(values) + "\n").encode())
-        except OSError as error:
-            os.truncate(self.path, size)
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self.reports, self.since = [], self.now
-        return values
-
-    def shown(self, batch_size: int) -> dict[str, str]:
-        """What a progress bar shows of the line to be written."""
-        values = self._values(batch_size)
-        speed = values["images_per_s"]
-        return {
-            "nats": f"{values['nats_per_image']:.2f}",
-            "rate": f"{values['rate']:.2f}",
-            "distortion": f"{values['distortion']:.2f}",
-            "bits/dim": f"{values['bits_per_dim']:.4f}",
-            "images/s": "-" if speed is None else f"{speed:.0f}",
-        }
-
-    def _values(self, batch_size: int) -> dict[str, Any]:
-        seconds = 0.0 if self.since is None else self.now - self.since
-        used = [report for report in self.reports if report.finite] or self.reports
-        nats = sum(r.nats for r in used) / len(used)
-        rates = [sum(level) / len(used) for level in zip(*(r.rates for r in used), strict=True)]
-        return {
-            "step": self.reports[-1].step + 1,
-            "nats_per_image": nats,
-            "rate": sum(rates),
-            "distortion": sum(r.distortion for r in used) / len(used),
-            "bits_per_dim": nats / self.dims / math.log(2),
-            "rate_by_level": rates,
-            "gradient_norm": max(r.gradient_norm for r in used),
-            "learning_rate": self.reports[-1].learning_rate,
-            "skipped": sum(r.skipped for r in self.reports),
-            "images_per_s": len(self.reports) * batch_size / seconds if seconds > 0 else None,
-        }
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """Whole lines only: a run that was killed may have left half a line."""
-    yield from takewhile(lambda line: line.endswith(b"\n"), path.read_bytes().splitlines(keepends=True))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def check_images(recipe: Recipe, shape: tuple[int, ...]) -> None:

@@ -3,6 +3,9 @@
 Everything a step depends on is in `state()`, so a resumed run repeats the uninterrupted one to the last bit on the
 CPU: weights, moving average, optimiser, the generator of the posterior's noise, and the step, of which the batch,
 the learning rate and the weight of the rate are functions.
+
+Several processes make one step together (`training.distributed`): each draws the noise of the whole batch and takes
+its rows of it, and they exchange means, so that all of them come to the same gradient, decision and weights.
 """
 
 from __future__ import annotations
@@ -13,15 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from training import distributed
 from training.data.batches import Batches
 from training.data.images import Images
 from training.latents import standard_noise
 from training.models.contract import HierarchicalVAE
 from training.models.families import build
 from training.norms import NormPenalty
-from training.objective import Bound, bound, weighted_rate
+from training.objective import Loss
 from training.recipe import Recipe, parse_recipe
 from training.schedule import ema_rate, kl_weight, learning_rate, penalty_weight, skip_update
 
@@ -61,7 +65,6 @@ class Trainer:
         self.recipe, self.device = recipe, device
         self.likelihood = recipe.model.likelihood
         self.dims = math.prod(images.shape[1:])
-        self.unit = self.dims if recipe.objective.unit == "nats/dim" else 1
         self.model = build(recipe.model).to(device)
         if recipe.schedule.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -72,34 +75,34 @@ class Trainer:
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         data = recipe.data
         self.batches = Batches(images, recipe.schedule.batch_size, recipe.seed, data.flips, data.binarise)
+        self.rows = distributed.own_rows(recipe.schedule.batch_size)
         self.step_number = 0
         self.updates = 0
         self.skips_in_a_row = 0
         self.broken_in_a_row = 0
-        self.objective = torch.compile(self._objective) if recipe.schedule.compile else self._objective
-
-    def _objective(self, image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
-        terms, _ = bound(self.model, self.likelihood, image, noise)
-        rate = weighted_rate(terms.rates, weight, self.recipe.objective, self.model.shapes)
-        return (terms.distortion + rate).mean() / self.unit, terms
+        loss = distributed.averaging_gradients(Loss(self.model, recipe.objective))
+        self.loss = torch.compile(loss) if recipe.schedule.compile else loss
 
     def step(self) -> Report:
         """One update. Raises DivergenceError after many non-finite losses in a row."""
         recipe, step = self.recipe, self.step_number
-        batch = torch.from_numpy(self.batches.batch(step)).to(self.device)
+        batch = torch.from_numpy(self.batches.batch(step)[self.rows]).to(self.device)
         image = self.likelihood.observe(batch)
         if recipe.schedule.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
-        noise = standard_noise(self.model.shapes, len(image), self.generator)
+        noise = standard_noise(self.model.shapes, recipe.schedule.batch_size, self.generator)
+        noise = [eps[self.rows] for eps in noise]
         self.statistics.remember()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.schedule.precision == "bfloat16"):
-            loss, terms = self.objective(image, noise, kl_weight(step, recipe.schedule))
+            loss, terms = self.loss(image, noise, kl_weight(step, recipe.schedule))
             if self.penalty is not None:
                 loss = loss + penalty_weight(step, recipe) * self.penalty()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        loss_value = float(loss.detach())
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimiser.clip_norm))
+        norm_now = nn.utils.clip_grad_norm_(self.model.parameters(), recipe.optimiser.clip_norm)
+        means = torch.stack([loss.detach(), terms.distortion.detach().mean(), *terms.rates.detach().mean(dim=0)])
+        # The one moment of a step in which the host waits for the device.
+        norm, loss_value, distortion, *rates = torch.cat([norm_now[None], distributed.mean(means)]).tolist()
         rate = learning_rate(step, recipe.optimiser.lr, recipe.schedule)
         skipped = skip_update(norm, loss_value, step, self.skips_in_a_row, recipe.optimiser)
         if not skipped:
@@ -117,8 +120,6 @@ class Trainer:
                 "resume from the last checkpoint with a lower optimiser.lr or optimiser.clip_norm"
             )
         self.step_number += 1
-        rates = terms.rates.detach().mean(dim=0).tolist()
-        distortion = float(terms.distortion.detach().mean())
         return Report(step, distortion + sum(rates), distortion, rates, norm, rate, skipped)
 
     @torch.no_grad()

@@ -90,13 +90,13 @@ def test_the_average_follows_the_weights(images: NDArray[np.uint8]) -> None:
 
 
 def break_losses(trainer: Trainer, value: float) -> None:
-    objective = trainer.objective
+    whole = trainer.loss
 
     def broken(image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
-        loss, terms = objective(image, noise, weight)
+        loss, terms = whole(image, noise, weight)
         return loss * value, terms
 
-    trainer.objective = broken
+    trainer.loss = broken
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -105,12 +105,12 @@ def test_a_loss_that_is_not_finite_changes_nothing(images: NDArray[np.uint8], va
     for _ in range(3):
         trainer.step()
     weights, average = weights_of(trainer), {name: tensor.clone() for name, tensor in trainer.ema.items()}
-    healthy = trainer.objective
+    healthy = trainer.loss
     break_losses(trainer, value)
     assert trainer.step().skipped
     assert all(torch.equal(weights[name], tensor) for name, tensor in trainer.model.state_dict().items())
     assert all(torch.equal(average[name], tensor) for name, tensor in trainer.ema.items())
-    trainer.objective = healthy
+    trainer.loss = healthy
     report = trainer.step()
     assert not report.skipped
     assert math.isfinite(report.nats)
@@ -119,8 +119,13 @@ def test_a_loss_that_is_not_finite_changes_nothing(images: NDArray[np.uint8], va
 
 def poison(trainer: Trainer) -> None:
     """From now on every image is NaN in every pixel: the whole forward pass sees it, statistics included."""
-    healthy = trainer.objective
-    trainer.objective = lambda image, noise, weight: healthy(image * math.nan, noise, weight)
+    healthy = trainer.loss
+
+    def poisoned(image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
+        terms: tuple[Tensor, Bound] = healthy(image * math.nan, noise, weight)
+        return terms
+
+    trainer.loss = poisoned
 
 
 @pytest.mark.parametrize("family", ["vdvae", "nvae", "lvae-conv", "lvae-dense"])
@@ -132,7 +137,7 @@ def test_a_poisoned_batch_leaves_no_trace_in_statistics_power_vectors_or_checkpo
     for _ in range(3):
         trainer.step()
     before = torch_copy({key: trainer.state()[key] for key in ("model", "ema", "optimiser", "penalty")})
-    healthy = trainer.objective
+    healthy = trainer.loss
     poison(trainer)
     report = trainer.step()
     assert report.skipped
@@ -140,7 +145,7 @@ def test_a_poisoned_batch_leaves_no_trace_in_statistics_power_vectors_or_checkpo
     after = trainer.state()
     torch.testing.assert_close({key: after[key] for key in before}, before, rtol=0, atol=0)
     save_checkpoint(tmp_path / "checkpoint.pt", after)
-    trainer.objective = healthy
+    trainer.loss = healthy
     assert all(trainer.step().finite for _ in range(3)), "and it goes on"
 
 
@@ -150,13 +155,13 @@ def test_a_loss_that_spikes_is_skipped_and_its_statistics_forgotten(images: NDAr
     trainer = trainer_of(recipe, images)
     for _ in range(3):
         trainer.step()
-    before, healthy = weights_of(trainer), trainer.objective
+    before, healthy = weights_of(trainer), trainer.loss
 
     def spike(image: Tensor, noise: list[Tensor], weight: float) -> tuple[Tensor, Bound]:
         loss, terms = healthy(image + 1000, noise, weight)
         return loss * 1e9, terms
 
-    trainer.objective = spike
+    trainer.loss = spike
     report = trainer.step()
     assert report.finite
     assert report.skipped
@@ -195,8 +200,8 @@ def test_the_weight_of_the_rate_is_in_the_loss_and_not_in_the_report(images: NDA
     trainer = trainer_of(tiny_recipe(kl_warmup_steps=1000), images)
     image = trainer.likelihood.observe(torch.from_numpy(images[:2]))
     noise = [torch.zeros(2, *shape) for shape in trainer.model.shapes]
-    light, terms = trainer.objective(image, noise, 0.0)
-    heavy, _ = trainer.objective(image, noise, 1000.0)
+    light, terms = trainer.loss(image, noise, 0.0)
+    heavy, _ = trainer.loss(image, noise, 1000.0)
     assert (heavy - light).item() * 64 / 1000 == pytest.approx(terms.rate.mean().item(), rel=1e-4)
     assert light.item() * 64 == pytest.approx(terms.distortion.mean().item(), rel=1e-4)
     report = trainer.step()

@@ -22,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.distributions import kl_normal
 from training.latents import LatentShape, choose
+from training.models.batch_norm import BatchNorm2d
 from training.models.contract import (
     Activations,
     HierarchicalVAE,
@@ -89,8 +90,8 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, dropout: float, *, gated: bool = True) -> None:
         super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(width), nn.Conv2d(width, width, 3, padding=1)
-        self.norm2: nn.Module = nn.BatchNorm2d(width)
+        self.norm1, self.conv1 = BatchNorm2d(width), nn.Conv2d(width, width, 3, padding=1)
+        self.norm2: nn.Module = BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.gate = nn.Conv2d(width, 2 * width, 1) if gated else None
         self.dropout = dropout

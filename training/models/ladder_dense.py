@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from training.distributions import kl_normal
 from training.latents import LatentShape, choose
+from training.models.batch_norm import BatchNorm1d
 from training.models.contract import (
     Activations,
     HierarchicalVAE,
@@ -61,7 +62,7 @@ def perceptron(inputs: int, hidden: int) -> nn.Sequential:
     """Two dense layers, each with batch norm and a leaky rectifier: [B, inputs] -> [B, hidden]."""
     layers: list[nn.Module] = []
     for size in (inputs, hidden):
-        layers += [nn.Linear(size, hidden), nn.BatchNorm1d(hidden), nn.LeakyReLU(SLOPE)]
+        layers += [nn.Linear(size, hidden), BatchNorm1d(hidden), nn.LeakyReLU(SLOPE)]
     return nn.Sequential(*layers)
 
 

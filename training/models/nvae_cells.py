@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.models.batch_norm import BatchNorm2d
+
 MOMENTUM = 0.05  # of the running statistics
 RESIDUAL_SCALE = 0.1
 
@@ -39,7 +41,7 @@ class WNConv2d(nn.Conv2d):
         return plain_conv(self, self.effective_weight(), self.bias)
 
 
-class BatchNormSwish(nn.BatchNorm2d):
+class BatchNormSwish(BatchNorm2d):
     """Batch norm, then x * sigmoid(x)."""
 
     def __init__(self, channels: int) -> None:
@@ -54,7 +56,7 @@ class BatchNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.bn = nn.BatchNorm2d(channels, momentum=MOMENTUM)
+        self.bn = BatchNorm2d(channels, momentum=MOMENTUM)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(x)
