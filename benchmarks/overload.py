@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.load import Answer, again_and_again, at_rate, connections, percentile, post
+from benchmarks.clients import Answer, again_and_again, at_rate, percentile, post
 from benchmarks.process import stop
 from benchmarks.report import Circumstances, circumstances, table, write
 from benchmarks.timing import Record
@@ -37,7 +37,7 @@ MODEL = "vdvae-mnist"
 SMALL, LARGE, LARGE_PART = 1, 32, 0.1  # images of a request, and how many of ten are large
 CLIENTS = 6  # that keep the server busy, and are never refused
 TIMES = 10
-MAX_CONNECTIONS = 400
+CONNECTIONS = 128  # of those who arrive
 MODULE = [sys.executable, "-m"]
 
 P95_TIMES, MEMORY_PART, HEALTH_SECONDS = 3.0, 0.10, 0.050  # the targets
@@ -132,12 +132,12 @@ def measure(seconds: float, model: str = MODEL, times: float = TIMES) -> Overloa
 
 async def _measure(port: int, pid: int, seconds: float, model: str, times: float) -> Overload:
     requests = mixed(random.Random(1), model)
-    with connections(port, MAX_CONNECTIONS) as pool, Probes(port) as probes:
-        await again_and_again(pool, requests, CLIENTS, min(2.0, seconds / 4))  # warm
-        full = phase(await again_and_again(pool, requests, CLIENTS, seconds / 4), seconds / 4)
+    with Probes(port) as probes:
+        await again_and_again(port, requests, CLIENTS, min(2.0, seconds / 4))  # warm
+        full = phase(await again_and_again(port, requests, CLIENTS, seconds / 4), seconds / 4)
         before = resident(pid)
         probes.start()
-        answers = await at_rate(pool, requests, times * full.accepted_per_second, seconds)
+        answers = await at_rate(port, requests, times * full.accepted_per_second, seconds, CONNECTIONS)
         health, empty = probes.stop()
     await asyncio.sleep(1)
     command = f"python -m benchmarks.overload --seconds {seconds:g}"
@@ -172,8 +172,8 @@ def phase(answers: list[Answer], seconds: float) -> Phase:
         asked_per_second=len(answers) / seconds,
         accepted_per_second=len(accepted) / seconds,
         statuses=dict(sorted(Counter(answer.status for answer in answers).items())),
-        median=percentile(accepted, 50),
-        p95=percentile(accepted, 95),
+        median=percentile(accepted, 0.50),
+        p95=percentile(accepted, 0.95),
     )
 
 
@@ -230,7 +230,7 @@ def free_port() -> int:
 
 
 def _figures(seconds: list[float]) -> str:
-    median, p99, worst = (1e3 * percentile(seconds, percent) for percent in (50, 99, 100))
+    median, p99, worst = (1e3 * percentile(seconds, part) for part in (0.50, 0.99, 1.0))
     return f"median {median:.1f}, p99 {p99:.0f}, worst {worst:.0f} ms of {len(seconds)}"
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import onnxruntime
 
-from benchmarks.clients import Load, Request, load, median, percentile, post
+from benchmarks.clients import Answer, Requests, again_and_again, median, percentile, post
 from benchmarks.servers import Server, litserve_python, module, running, strata
 from benchmarks.service_latency import MODEL, raw_feed, raw_session, sample_request, zoo_of_one
 from benchmarks.timing import Record
@@ -37,12 +39,20 @@ class Rate(Record):
     failures: int
 
 
+class Load(NamedTuple):
+    """What was seen of one case in one round: seconds of each answered request, and how many failed."""
+
+    seconds: float
+    latencies: list[float]
+    failures: int
+
+
 def measure_throughput(rounds: int, threads: int, clients: int, build: Path, stack: ExitStack) -> list[Rate]:
     bundle = open_bundle(BUNDLES / MODEL)
     # Its queue holds what takes half a second, and refuses the rest; here it holds a request of each client.
     ours = stack.enter_context(running(strata(zoo_of_one(stack)), {"STRATA_MAX_QUEUE_SECONDS": "60"}))
     cases: dict[str, tuple[int, Callable[[], Load]]] = {}
-    numbers = itertools.count(1, 100_000)
+    numbers = itertools.count(1)
     for n in IMAGES:
         what = f"Strata, {n} image{'s' * (n > 1)} a request"
         cases[what] = n, partial(served, ours, partial(sample_request, n=n), numbers, clients)
@@ -68,7 +78,7 @@ def rate(what: str, images: int, loads: list[Load]) -> Rate:
     asked = [one for one in loads if one.latencies]
     return Rate(
         what=what,
-        images=median([images * one.rate for one in loads]),
+        images=median([images * len(one.latencies) / one.seconds for one in loads]),
         median=median([median(one.latencies) for one in asked]) if asked else 0.0,
         p95=median([percentile(one.latencies, 0.95) for one in asked]) if asked else 0.0,
         failures=sum(one.failures for one in loads),
@@ -79,11 +89,19 @@ def litserve_request(number: int) -> bytes:
     return post("/predict", {"seed": 1000 * number}, "image/png")
 
 
-def served(server: Server, request: Request, numbers: itertools.count[int], clients: int) -> Load:
-    """A short load to warm up, then one that counts."""
+def served(server: Server, request: Callable[[int], bytes], numbers: Iterator[int], clients: int) -> Load:
+    """A short load to warm up, then one that counts; no two requests have the same number."""
     with server.awake() as port:
-        load(port, request, next(numbers), clients, 0.3)
-        return load(port, request, next(numbers), clients, SECONDS)
+
+        def load(seconds: float) -> Load:
+            start = time.perf_counter()
+            requests: Requests = lambda: request(next(numbers))  # noqa: E731
+            answers: list[Answer] = asyncio.run(again_and_again(port, requests, clients, seconds))
+            good = [answer.seconds for answer in answers if answer.status == 200]
+            return Load(time.perf_counter() - start, good, len(answers) - len(good))
+
+        load(0.3)
+        return load(SECONDS)
 
 
 def raw_loops(bundle: Bundle, sessions: list[onnxruntime.InferenceSession], feed: Arrays) -> Load:
@@ -91,7 +109,7 @@ def raw_loops(bundle: Bundle, sessions: list[onnxruntime.InferenceSession], feed
     start = time.perf_counter()
     with ThreadPoolExecutor(len(sessions)) as pool:
         loops = [*pool.map(lambda session: raw_loop(bundle, session, feed, start + SECONDS), sessions)]
-    return Load(time.perf_counter() - start, [each for loop in loops for each in loop])
+    return Load(time.perf_counter() - start, [each for loop in loops for each in loop], 0)
 
 
 def raw_loop(bundle: Bundle, session: onnxruntime.InferenceSession, feed: Arrays, end: float) -> list[float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.load import percentile
 from benchmarks.overload import Overload, lines, measure
 
 
@@ -33,8 +32,3 @@ def test_the_report_names_every_target_and_whether_it_was_met(result: Overload) 
     text = "\n".join(lines(result))
     for target, (found, met) in result.targets().items():
         assert f"| {target} | {found} | {'yes' if met else 'no'} |" in text
-
-
-def test_percentiles() -> None:
-    assert [percentile([3.0, 1.0, 2.0], percent) for percent in (0, 50, 95, 100)] == [1, 2, 3, 3]
-    assert percentile([], 95) == 0

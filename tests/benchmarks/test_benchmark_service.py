@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import socket
 import sys
@@ -10,7 +11,7 @@ import threading
 import pytest
 import torch
 
-from benchmarks.clients import Connection, ResponseError, load, percentile, post
+from benchmarks.clients import Connection, ResponseError, again_and_again, at_rate, percentile, post
 from benchmarks.report import circumstances
 from benchmarks.servers import module, running
 from benchmarks.service import Report, change_targets, latency_targets, markdown, rate_targets
@@ -75,6 +76,7 @@ def test_the_page_has_a_row_for_every_case_and_target() -> None:
 @pytest.mark.parametrize(("part", "value"), [(0.5, 2), (0.95, 4), (0.25, 1), (1.0, 4)])
 def test_a_percentile_is_a_value_that_occurred(part: float, value: float) -> None:
     assert percentile([4, 1, 3, 2], part) == value
+    assert percentile([], part) == 0
 
 
 def test_a_server_is_asked_while_it_is_awake_and_gone_afterwards() -> None:
@@ -83,9 +85,11 @@ def test_a_server_is_asked_while_it_is_awake_and_gone_afterwards() -> None:
         with server.awake() as port:
             with Connection(port) as connection:
                 assert [len(connection.ask(request)) for _ in range(2)] == [70_000, 70_000]
-            seen = load(port, lambda number: request, first=0, clients=3, seconds=0.2)
-        assert seen.failures == 0
-        assert len(seen.latencies) >= 3
+            seen = asyncio.run(again_and_again(port, lambda: request, clients=3, seconds=0.2))
+            arrived = asyncio.run(at_rate(port, lambda: request, rate=200, seconds=0.2, most=3))
+        assert {answer.status for answer in seen + arrived} == {200}
+        assert len(seen) >= 3
+        assert len(arrived) == 40
         with server.awake() as port, Connection(port) as connection, pytest.raises(ResponseError, match="404"):
             connection.ask(post("/nowhere", {}, "image/png"))
     with pytest.raises(OSError, match="refused"):
