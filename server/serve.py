@@ -15,6 +15,7 @@ import sys
 import time
 from types import FrameType
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -45,10 +46,10 @@ def serve(app: FastAPI, service: Service) -> None:
 def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the app: quietly, with limits."""
     return uvicorn.Config(
-        Shed(app, app.state.service),
+        app,
         host=settings.host,
         port=settings.port,
-        http=protocol(settings),
+        http=protocol(settings, Shed(app.state.service)),
         ws="none",
         log_config=None,
         access_log=False,
@@ -80,11 +81,12 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def protocol(settings: Settings) -> type[H11Protocol]:
+def protocol(settings: Settings, shed: Shed) -> type[H11Protocol]:
     """HTTP/1.1 as uvicorn speaks it, with limits of connections and of the time that the head of a request takes."""
 
     class Protocol(H11Protocol):
         _too_slow: asyncio.TimerHandle | None = None
+        _unread = 0  # bytes of the body of a request that was refused already
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -95,11 +97,50 @@ def protocol(settings: Settings) -> type[H11Protocol]:
             self._expect_head()
 
         def data_received(self, data: bytes) -> None:
+            if self._unread:
+                data = self._pass_over(data)
+            if not data or (self._between_requests and self._refuse(data)):
+                return
             if self._too_slow is None and (self.cycle is None or self.cycle.response_complete):
                 self._expect_head()
             super().data_received(data)
             if self.cycle is not None and not self.cycle.response_complete:
                 self._forget()
+
+        @property
+        def _between_requests(self) -> bool:
+            answered = self.cycle is None or self.cycle.response_complete
+            unseen = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+            return answered and unseen and not self.flow.write_paused and not self.transport.is_closing()
+
+        def _refuse(self, data: bytes) -> bool:
+            refusal = shed.refuse(data)
+            if refusal is None:
+                return False
+            self._unset_keepalive_if_required()
+            self._forget()
+            self.transport.write(refusal.answer)
+            self._unread = refusal.unread
+            if self._unread:
+                self._expect_head()  # the rest of the body has as long as a head
+            else:
+                self._stay_open()
+            return True
+
+        def _pass_over(self, data: bytes) -> bytes:
+            """What follows the body that nobody reads."""
+            passed = min(self._unread, len(data))
+            self._unread -= passed
+            if not self._unread:
+                self._forget()
+                self._stay_open()
+            return data[passed:]
+
+        def _stay_open(self) -> None:
+            """As long as uvicorn keeps a connection between requests."""
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()
