@@ -67,11 +67,13 @@ class Ticket:
 class Admission:
     """The queue in front of `workers`, of at most `max_waiting` tickets or `max_seconds` until all of it is done.
 
+    As many tickets as there are workers, and `few` at least, may wait however long each of them takes.
     Every method takes the time, in seconds of one clock that never goes back.
     """
 
-    def __init__(self, workers: int, max_waiting: int, max_seconds: float) -> None:
+    def __init__(self, workers: int, max_waiting: int, max_seconds: float, few: int = 0) -> None:
         self._workers, self._max_waiting, self._max_seconds = workers, max_waiting, max_seconds
+        self._few = max(workers, few)
         self._max_long = max(1, workers // 2)
         self._lately: dict[Kind, tuple[float, float]] = {}  # seconds and images of a piece of work, by kind
         self._waiting: list[Ticket] = []
@@ -92,8 +94,7 @@ class Admission:
 
     @property
     def full(self) -> bool:
-        """As many as there are workers may always wait, however long each of them takes."""
-        long = self.waiting >= self._workers and self.queued_seconds >= self._max_seconds
+        long = self.waiting >= self._few and self.queued_seconds >= self._max_seconds
         return long or self.waiting >= self._max_waiting
 
     def retry_after(self, now: float) -> int:

@@ -26,6 +26,8 @@ from server.tracing import Tracing
 Stored = Mapping[str, Floats]  # latents [N] that a recipe names, by their id
 Result = TypeVar("Result")
 
+FEW = 4  # requests that may wait even where each takes long: a screen with several pictures asks for so many
+
 
 class Service:
     """The state of one server. Everything here may be used from any request."""
@@ -46,7 +48,7 @@ class Service:
         self.tracing = tracing or Tracing.open(settings.tracing)
         self.draining = False
         backend = backend or open_backend(settings)
-        self.admission = Admission(backend.workers, settings.max_waiting, settings.max_queue_seconds)
+        self.admission = Admission(backend.workers, settings.max_waiting, settings.max_queue_seconds, FEW)
         self._dispatcher = Dispatcher(backend, self.admission, self.tracing, self.metrics)
         self._watch_queue()
 

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     ray_cpus: float = Field(default=1, gt=0, description="cores of one replica")
     ray_gpus: float = Field(default=0, ge=0, description="GPUs of one replica; several may share one")
     ray_queue: int = Field(default=64, ge=1, description="calls that wait for a replica before others get 429")
-    workers: int = Field(default=4, ge=1, le=256, description="requests worked on at once")
+    workers: int = Field(
+        default_factory=lambda: max(2, _cores()), ge=1, le=256, description="requests, or batches of them, at once"
+    )
     max_batch: int = Field(default=16, ge=1, le=1024, description="images decoded at once")
 
     # how large a request may be
@@ -61,7 +63,7 @@ class Settings(BaseSettings):
 
     # how much may wait, and for how long
     max_waiting: int = Field(default=64, ge=1, description="requests that wait before others get 429")
-    max_queue_seconds: float = Field(default=0.5, gt=0, description="seconds of work that wait before others get 429")
+    max_queue_seconds: float = Field(default=0.05, gt=0, description="seconds of work that wait before others get 429")
     read_seconds: float = Field(default=30, gt=0, description="for the head of a request to arrive, and for its body")
     keep_alive_seconds: int = Field(default=30, ge=1, description="that a connection stays open between requests")
     max_connections: int = Field(default=1000, ge=1, description="connections open at once; others get 503")
