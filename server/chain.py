@@ -153,6 +153,8 @@ def stopping(cancel: Cancel) -> Iterator[ort.RunOptions]:
 
 def prefix_keys(digest: str, work: Pass, segments: Sequence[Segment]) -> list[list[Key]]:
     """For the cut under each segment, the key of each image: a hash of all that its pass says down to there."""
+    if not segments:
+        return []
     hashes = [hashlib.blake2b(digest.encode(), digest_size=16) for _ in range(len(work))]
     keys = []
     for segment in segments:

@@ -8,7 +8,7 @@ give it a new name and recipe version instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -40,14 +40,15 @@ def normal(seed: int, level: int, draw: int, count: int) -> NDArray[np.float32]:
     return normals(seed, [Address(level, draw, count)])
 
 
-def normals(seed: int, addresses: Sequence[Address]) -> NDArray[np.float32]:
+def normals(seed: int, addresses: Sequence[Address], words: Words | None = None) -> NDArray[np.float32]:
     """The standard normal numbers of several addresses, one after the other: one transform for them all.
 
+    Whoever asks for many seeds brings `words`, since making them takes a while.
     Sine and cosine are the platform's, rounded to float32, but they are what takes longest. So the same numbers are
     made with one tangent, tan(pi u), which NumPy computes many at a time; where that could round to another float32,
     the definition is asked.
     """
-    radius, part = _uniform_pairs(seed, addresses)
+    radius, part = _uniform_pairs((words or Words()).of(seed, addresses))
     radius = np.sqrt(-2.0 * np.log(radius))
     tangent = np.tan(np.pi * part)
     square = tangent * tangent
@@ -68,26 +69,31 @@ def normals(seed: int, addresses: Sequence[Address]) -> NDArray[np.float32]:
 def uniform(seed: int, level: int, draw: int, count: int) -> Doubles:
     """`count` independent numbers, [count] float64, uniform in the open interval (0, 1)."""
     address = Address(level, draw, count)
-    return _in_a_row(np.stack(_uniform_pairs(seed, [address]), axis=1), [address])
+    return _in_a_row(np.stack(_uniform_pairs(Words().of(seed, [address])), axis=1), [address])
 
 
-def _uniform_pairs(seed: int, addresses: Sequence[Address]) -> tuple[Doubles, Doubles]:
+class Words:
+    """Raw words of the generator at any address. It is set to each: a new one would take longer to make."""
+
+    def __init__(self) -> None:
+        self._generator = np.random.Philox(key=0)
+        self._state = self._generator.state
+
+    def of(self, seed: int, addresses: Sequence[Address]) -> NDArray[np.uint64]:
+        """One word for every two numbers, one address after the other."""
+        key, found = self._state["state"]["key"], [np.empty(0, np.uint64)]
+        key[0] = seed
+        for level, draw, size in addresses:
+            key[1] = (level & 0xFFFF_FFFF) << 32 | draw
+            self._generator.state = self._state
+            found.append(self._generator.random_raw((size + 1) // 2))
+        return np.concatenate(found)
+
+
+def _uniform_pairs(words: NDArray[np.uint64]) -> tuple[Doubles, Doubles]:
     """The high and the low half of each 64-bit word, at the middle of their 2^-32 wide cells: never 0, never 1."""
-    words = np.concatenate([*_words(seed, addresses)]) if addresses else np.empty(0, np.uint64)
     high, low = (words >> _HALF).astype(np.float64), (words & _LOW).astype(np.float64)
     return (high + 0.5) * 2.0**-32, (low + 0.5) * 2.0**-32
-
-
-def _words(seed: int, addresses: Sequence[Address]) -> Iterator[NDArray[np.uint64]]:
-    """One word for every two numbers. The generator is set to each address: a new one would take longer to make."""
-    generator = np.random.Philox(key=0)
-    state = generator.state
-    key = state["state"]["key"]
-    key[0] = seed
-    for level, draw, size in addresses:
-        key[1] = (level & 0xFFFF_FFFF) << 32 | draw
-        generator.state = state
-        yield generator.random_raw((size + 1) // 2)
 
 
 def _in_a_row(pairs: NDArray[Number], addresses: Sequence[Address]) -> NDArray[Number]:

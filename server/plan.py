@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_zoo.manifest import Level, Manifest
-from server.noise import Address, normals
+from server.noise import Address, Words, normals
 from server.resolve import Resolved
 from server.sources import Reference, SeedSource
 
@@ -74,9 +74,11 @@ class Pass:
             self.keep[row, columns(level)] = True
             self.given[row, columns(level)] = latents[columns(level)]
 
-    def draw(self, row: int, draws: Sequence[tuple[Level, int]], seed: int, temperature: Sequence[float]) -> None:
+    def draw(
+        self, row: int, draws: Sequence[tuple[Level, int]], seed: int, temperature: Sequence[float], words: Words
+    ) -> None:
         """Draw levels of one image from their priors, each with this draw of its noise, at its of L temperatures."""
-        noise = normals(seed, [Address(level.index, draw, level.size) for level, draw in draws])
+        noise = normals(seed, [Address(level.index, draw, level.size) for level, draw in draws], words)
         if len(noise) == self.noise.shape[1]:  # every level, one after the other, as they lie
             self.noise[row] = noise
             self.temperature[row] = temperature
@@ -105,20 +107,21 @@ def start(recipe: Resolved, manifest: Manifest, known: Known, rows: range) -> Pa
     work = Pass.blank(len(rows), manifest)
     changes = [(level, recipe.change(level.index)) for level in manifest.levels]
     draws = [(level, change.draw) for level, change in changes if change.mode == "sample"]
+    words = Words()
     for row, image in enumerate(rows):
         if recipe.encoded is not None and recipe.reconstructs:
             work.hold(row, manifest.levels, known.latents[recipe.encoded])
         else:
-            work.draw(row, draws, recipe.seeds[image], recipe.temperature)
+            work.draw(row, draws, recipe.seeds[image], recipe.temperature, words)
     return work
 
 
 def source_pass(recipe: Resolved, manifest: Manifest, images: Sequence[Reference], known: Known) -> Pass:
     """The pass of the images that edits refer to: seeds are drawn, with draw 0; encoded images are all kept."""
-    work = Pass.blank(len(images), manifest)
+    work, words = Pass.blank(len(images), manifest), Words()
     for row, image in enumerate(images):
         if isinstance(image, SeedSource):
-            work.draw(row, [(level, 0) for level in manifest.levels], image.seed, recipe.temperature)
+            work.draw(row, [(level, 0) for level in manifest.levels], image.seed, recipe.temperature, words)
         else:
             work.hold(row, manifest.levels, known.latents[image])
     return work
