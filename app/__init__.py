@@ -3,7 +3,7 @@
 It knows a model only by its card and speaks to the server over REST only (`client`). From the inside out:
 
     state               the session, a value: histories for undo and redo, selection
-    recipes, exploring, laddering, mixing, reconstructing, editing
+    recipes, exploring, laddering, mixing, reconstructing, editing, morphing
                         pure functions: what a screen stands for, its intents, and what they make of the session
     measure             what a level changes, computed from images
     rail, stage, ...    card and session to HTML

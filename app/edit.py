@@ -98,7 +98,7 @@ def changes(card: Card, session: Session, other: SampleImage) -> str:
     explore = f'<option value="explore"{html.flag("selected", source is None)}>the image in Explore</option>'
     return (
         '<section class="card pad deeds" aria-label="What to change"><h2>Image</h2><div class="fields">'
-        f"{source_fields.fields(card, 'edit', source, 'Image to edit', explore)}</div>"
+        f"{source_fields.fields(card, 'edit', {'do': 'edit_image'}, source, 'Image to edit', explore)}</div>"
         f"<h2>{_painted(now, card)}</h2>{_again(now)}{_swap(card, now, tools, other)}{_cool(now, tools)}</section>"
     )
 
@@ -187,10 +187,9 @@ def _swap(card: Card, now: Editing, tools: Tools, other: SampleImage) -> str:
         for key, (label, about) in SPACES.items()
     )
     image = pixels(other.url, card.image, OTHER, f"The other image, {mixing.name(tools.source)}")
-    fields = (
-        f'<div class="fields">{image}{source_fields.fields(card, "other", tools.source, "The other image")}'
-        f'<div class="seg" role="group" aria-label="What is taken">{spaces}</div></div>'
-    )
+    chooser = source_fields.fields(card, "other", {"do": "edit_other"}, tools.source, "The other image")
+    taken = f'<div class="seg" role="group" aria-label="What is taken">{spaces}</div>'
+    fields = f'<div class="fields">{image}{chooser}{taken}</div>'
     return _deed("From another image", "What that has there.", fields, _button(now, "swap", "Swap in", html.SWAP))
 
 

@@ -154,11 +154,11 @@ def apply(session: Session, intent: Intent, card: Card, fresh_seed: FreshSeed) -
         case EditImage() if intent.explore:
             recipe = recipes.with_output(recipes.single(session.recipe, session.view.image), "mean")
             return session.pushed("edit", changing.with_recipe(shown, recipe))
-        case EditImage() if (source := _chosen(intent, card)) is not None:
+        case EditImage() if (source := mixing.chosen(intent.seed, intent.example, card)) is not None:
             return session.pushed("edit", changing.with_source(shown, card, source))
         case NewSeed() if session.works_on == "edit":
             return session.pushed("edit", changing.with_source(shown, card, _another(shown, card, fresh_seed())))
-        case EditOther() if (source := _chosen(intent, card)) is not None:
+        case EditOther() if (source := mixing.chosen(intent.seed, intent.example, card)) is not None:
             return session.with_view("edit", replace(tools(session), source=source))
         case EditBelow():
             return session.pushed("edit", changing.with_below(shown, card, intent.below))
@@ -216,14 +216,6 @@ def _fitting(session: Session, changed: Editing) -> Session:
     if len(changed.after["edits"]) > MAX_EDITS:
         return replace(session, note=FULL)
     return session.pushed("edit", changed)
-
-
-def _chosen(intent: EditImage | EditOther, card: Card) -> Source | None:
-    if intent.seed is not None:
-        return {"seed": intent.seed}
-    if intent.example is not None and intent.example < len(card.examples):
-        return {"example": intent.example}
-    return None
 
 
 def _another(now: Editing, card: Card, number: int) -> Source:

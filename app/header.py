@@ -26,7 +26,7 @@ LOGO = (
 KEYS = {
     "Z": "undo",
     "Shift Z": "redo",
-    "N": "new seed; a new pair on Mix, another test image on Reconstruct, another image on Edit",
+    "N": "new seed; a new pair on Mix, another test image on Reconstruct, another image on Edit, one more on Morph",
     "R": "draw the selected level again",
     "[ and ]": "on Reconstruct: one level less or more",
     "Arrows, space": "on Edit: another cell, paint it; with Shift, paint on the way",

@@ -111,7 +111,7 @@ def _source(card: Card, which: str, source: Source, image: SampleImage | None) -
     shown = pixels(image.url, card.image, SOURCE, f"{letter}: {name(source)}") if image else '<div class="px"></div>'
     return (
         f'<figure>{shown}<figcaption class="cap"><b>{letter}: {text(name(source))}</b></figcaption>'
-        f"{source_fields.fields(card, which, source, f'Image {letter}')}</figure>"
+        f"{source_fields.fields(card, which, {'do': 'mix_source', 'which': which}, source, f'Image {letter}')}</figure>"
     )
 
 

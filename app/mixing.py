@@ -122,7 +122,7 @@ def apply(session: Session, intent: Intent, card: Card, fresh_seed: FreshSeed) -
             sources = rows(mix, card)
             b = mix.b if intent.row is None or intent.row >= len(sources) else sources[intent.row]
             return session.pushed("mix", replace(mix, b=b, levels=tuple(range(min(intent.cut, len(card.levels))))))
-        case MixSource() if (source := _source(intent, card)) is not None:
+        case MixSource() if (source := chosen(intent.seed, intent.example, card)) is not None:
             return session.pushed("mix", replace(mix, a=source) if intent.which == "a" else replace(mix, b=source))
         case MixSwap():
             return session.pushed("mix", mix.swapped())
@@ -235,6 +235,13 @@ def rows(mix: Mix, card: Card) -> tuple[Source, ...]:
     return tuple([source for source in found if source != mix.a][:MATRIX_ROWS])
 
 
+def chosen(seed: int | None, example: int | None, card: Card) -> Source | None:
+    """The image that an intent names; None where the model has no such test image."""
+    if seed is not None:
+        return {"seed": seed}
+    return {"example": example} if example is not None and example < len(card.examples) else None
+
+
 def name(source: Source) -> str:
     """ "test image 5", counted as in the card, or "seed 99"."""
     return f"test image {source['example']}" if "example" in source else f"seed {source['seed']}"
@@ -266,11 +273,3 @@ def _new_pair(mix: Mix, card: Card, fresh_seed: FreshSeed) -> Mix:
         count = len(card.examples)
         return replace(mix, a={"example": a % count}, b={"example": (a + 1 + b % (count - 1)) % count})
     return replace(mix, a={"seed": a}, b={"seed": b})
-
-
-def _source(intent: MixSource, card: Card) -> Source | None:
-    if intent.seed is not None:
-        return {"seed": intent.seed}
-    if intent.example is not None and intent.example < len(card.examples):
-        return {"example": intent.example}
-    return None

@@ -21,8 +21,8 @@ from app.screens import SCREENS
 from app.screens.screen import Box, Plot
 
 # What the page consists of, in this order. The first script is the one that the others build on.
-STYLES = ("strata.css", "edit.css", "compare.css", "learn.css")
-SCRIPTS = ("strata.js", "edit.js", "learn.js")
+STYLES = ("strata.css", "edit.css", "morph.css", "compare.css", "learn.css")
+SCRIPTS = ("strata.js", "edit.js", "morph.js", "learn.js")
 
 BUS_JS = 'strata.bus(server, (page) => { props.value = page; trigger("looked"); })'
 # The font travels inside the style sheet, so that the page looks the same everywhere and asks nobody for it.

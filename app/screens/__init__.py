@@ -20,6 +20,7 @@ from app.exploring import ExploreIntent
 from app.intents import CommonIntent, Intent
 from app.laddering import LevelsIntent
 from app.mixing import MixIntent
+from app.morphing import MorphIntent
 from app.recipes import count
 from app.reconstructing import ReconstructIntent
 from app.screens.compare import Compare
@@ -28,12 +29,13 @@ from app.screens.explore import Explore
 from app.screens.learn import Learn
 from app.screens.levels import Levels
 from app.screens.mix import Mix
+from app.screens.morph import Morph
 from app.screens.reconstruct import Reconstruct
 from app.screens.screen import Query, Screen, number
 from app.state import FreshSeed, History, Session
 from app.touring import LearnIntent
 
-SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit, Compare, Learn)
+SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit, Morph, Compare, Learn)
 AnyIntent = Annotated[
     CommonIntent
     | ExploreIntent
@@ -41,6 +43,7 @@ AnyIntent = Annotated[
     | MixIntent
     | ReconstructIntent
     | EditIntent
+    | MorphIntent
     | CompareIntent
     | LearnIntent,
     Field(discriminator="do"),

@@ -280,19 +280,8 @@ window.strata = (() => {
   const NUMBERS = {
     seed: (value) => ({ do: "seed", seed: value }),
     images: (value) => ({ do: "images", n: value }),
-    "seed-a": (value) => ({ do: "mix_source", which: "a", seed: value }),
     "seed-compare": (value) => ({ do: "compare_seed", seed: value }),
-    "seed-b": (value) => ({ do: "mix_source", which: "b", seed: value }),
-    "seed-edit": (value) => ({ do: "edit_image", seed: value }),
-    "seed-other": (value) => ({ do: "edit_other", seed: value }),
-  };
-
-  // What a choice of an image sends, by its list; a seed of the list's own begins with the number.
-  const SOURCES = {
-    "source-a": [{ do: "mix_source", which: "a" }, 1240],
-    "source-b": [{ do: "mix_source", which: "b" }, 1241],
-    "source-edit": [{ do: "edit_image" }, 1240],
-    "source-other": [{ do: "edit_other" }, 1241],
+    source: (value, input) => ({ ...JSON.parse(input.dataset.source), seed: value }),
   };
 
   function enter(input) {
@@ -302,7 +291,7 @@ window.strata = (() => {
     if (!/^\d+$/.test(typed)) input.value = before;
     else if (String(value) !== before) {
       input.value = value;
-      send(NUMBERS[input.dataset.number](value));
+      send(NUMBERS[input.dataset.number](value, input));
     } else input.value = value;
   }
 
@@ -310,8 +299,8 @@ window.strata = (() => {
     const which = select.dataset.choose;
     if (which === "model") return send({ do: "model", id: select.value });
     if (which === "compare-with") return send({ do: "compare_with", id: select.value });
-    const [intent, seed] = SOURCES[which];
-    if (select.value === "seed") send({ ...intent, seed });
+    const intent = JSON.parse(select.dataset.source);
+    if (select.value === "seed") send({ ...intent, seed: Number(select.dataset.seed) });
     else if (select.value === "explore") send({ ...intent, explore: true });
     else send({ ...intent, example: Number(select.value) });
   }
@@ -416,7 +405,7 @@ window.strata = (() => {
       upload(event.target.files[0]);
       event.target.value = ""; // the same file may be chosen again
     }
-    else if (event.target.dataset.choose) choose(event.target);
+    else if (event.target.matches("select")) choose(event.target);
   });
 
   for (const name of ["dragover", "drop"])

@@ -59,7 +59,9 @@ class Screen:
 
     def open(self, query: str = "") -> Screen:
         self.page.goto(f"{self.site.app}/{query}")
-        expect(self.page.locator("#shown, #mix-noise, #base, #kept, #edited").first).to_be_visible(timeout=ANSWER_MS)
+        expect(self.page.locator("#shown, #mix-noise, #base, #kept, #edited, #film").first).to_be_visible(
+            timeout=ANSWER_MS
+        )
         return self
 
     def shown(self, image: str = "#shown") -> str:

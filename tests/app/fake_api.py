@@ -65,6 +65,8 @@ class FakeApi:
         self.requests: list[httpx.Request] = []
         self.answer_with: httpx.Response | Exception | None = None
         self.tokens: dict[str, dict[str, Any]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.films: dict[str, bytes] = {}
 
     def client(self) -> Client:
         http = httpx.AsyncClient(base_url="http://api.test", transport=httpx.MockTransport(self.answer))
@@ -82,10 +84,14 @@ class FakeApi:
             return httpx.Response(200, json={"data": list(self.cards.values()), "default": next(iter(self.cards))})
         if "examples" in parts:
             return httpx.Response(200, content=png(b"example " + parts[-1].encode()))
+        if parts[1] == "jobs" and request.method == "GET":
+            return self.follow(parts)
         if isinstance(self.answer_with, Exception):
             raise self.answer_with
         if self.answer_with is not None:
             return self.answer_with
+        if parts[1] == "jobs":
+            return self.job(request, parts)
         if request.method == "GET":
             token = request.url.params["r"]
             if token not in self.tokens:
@@ -97,6 +103,39 @@ class FakeApi:
         if parts[-1] == "inspect":
             return self.inspect(parts[2], json.loads(request.content), request.headers["Accept"])
         return httpx.Response(200, json=self.sample(parts[2], json.loads(request.content)))
+
+    def job(self, request: httpx.Request, parts: list[str]) -> httpx.Response:
+        """A morph of one picture a second and keyframe or step; MP4 is not offered."""
+        if request.method == "DELETE":
+            self.jobs[parts[2]]["state"] = "cancelled"
+            return httpx.Response(204)
+        asked = json.loads(request.content)
+        if asked["format"] == "mp4":
+            detail = "This server makes no MP4"
+            return httpx.Response(422, json={"status": 422, "detail": detail, "errors": []})
+        id = f"job-{len(self.jobs)}"
+        count = len(asked["keyframes"]) * max(1, round(asked["fps"] * asked["transition_s"]))
+        pictures = [Image.open(io.BytesIO(png(f"{json.dumps(asked)} {at}".encode()))) for at in range(count)]
+        film = io.BytesIO()
+        pictures[0].save(film, "PNG", save_all=True, append_images=pictures[1:], duration=1000)
+        self.films[id] = film.getvalue()
+        kind = {"id": id, "kind": "morph", "model": asked["model"], "state": "queued", "done": 0, "total": count}
+        self.jobs[id] = {**kind, "url": f"/v1/jobs/{id}", "events_url": f"/v1/jobs/{id}/events"}
+        return httpx.Response(202, json=self.jobs[id])
+
+    def follow(self, parts: list[str]) -> httpx.Response:
+        """All that happens to a job, or what it made."""
+        job, film = self.jobs[parts[2]], self.films[parts[2]]
+        if parts[-1] == "result":
+            return httpx.Response(200, content=film)
+        if job["state"] == "queued":
+            sha256 = hashlib.sha256(film).hexdigest()
+            result = {"url": f"{job['url']}/result", "media_type": "image/apng", "bytes": len(film), "sha256": sha256}
+            job |= {"state": "completed", "done": job["total"], "result": result}
+        progress = {"id": job["id"], "done": 1, "total": job["total"]}
+        events = (("progress", progress), (job["state"], job))
+        told = [f"event: {name}\nid: {at + 1}\ndata: {json.dumps(data)}\n\n" for at, (name, data) in enumerate(events)]
+        return httpx.Response(200, content="".join(told).encode(), headers={"Content-Type": "text/event-stream"})
 
     def inspect(self, model: str, question: dict[str, Any], accept: str) -> httpx.Response:
         if accept == "application/x-npz":
