@@ -54,9 +54,11 @@ browser:
 ray: $(RAY) ## the server on replicas of Ray Serve, tested on a real cluster of this machine
 	$(RAY_VENV)/bin/python -m pytest tests/server/test_server_ray.py
 
-bench: $(TESTABLE) ## on this machine's CPU: ONNX Runtime against PyTorch, and the server against raw loops and LitServe
+bench: $(TESTABLE) ## on this machine's CPU: ONNX Runtime against PyTorch, the server against raw loops and LitServe, training
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.service
+	$(BIN)/python -m training.data.download mnist
+	$(BIN)/python -m benchmarks.training_cpu
 
 gpu: $(TESTABLE) ## the same, and training speed, on a CUDA device
 	$(BIN)/python -m benchmarks.gpu
