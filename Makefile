@@ -54,11 +54,14 @@ browser:
 ray: $(RAY) ## the server on replicas of Ray Serve, tested on a real cluster of this machine
 	$(RAY_VENV)/bin/python -m pytest tests/server/test_server_ray.py
 
-bench: $(TESTABLE) ## on this machine's CPU: ONNX Runtime against PyTorch, the server against raw loops and LitServe
+bench: $(TESTABLE) ## on this machine's CPU: decoding, the server (also against LitServe), the explorer, training
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.service
 	$(BIN)/python -m benchmarks.overload
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.explorer
+	$(BIN)/python -m training.data.download mnist
+	$(BIN)/python -m benchmarks.training_cpu
 
 gpu: $(TESTABLE) ## the same, and training speed, on a CUDA device
 	$(BIN)/python -m benchmarks.gpu

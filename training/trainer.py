@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training import distributed
 from training.data.batches import Batches
@@ -86,10 +86,7 @@ class Trainer:
     def step(self) -> Report:
         """One update. Raises DivergenceError after many non-finite losses in a row."""
         recipe, step = self.recipe, self.step_number
-        batch = torch.from_numpy(self.batches.batch(step)[self.rows]).to(self.device)
-        image = self.likelihood.observe(batch)
-        if recipe.schedule.channels_last:
-            image = image.contiguous(memory_format=torch.channels_last)
+        image = self.load_batch(step)
         noise = standard_noise(self.model.shapes, recipe.schedule.batch_size, self.generator)
         noise = [eps[self.rows] for eps in noise]
         self.statistics.remember()
@@ -121,6 +118,12 @@ class Trainer:
             )
         self.step_number += 1
         return Report(step, distortion + sum(rates), distortion, rates, norm, rate, skipped)
+
+    def load_batch(self, step: int) -> Tensor:
+        """What the model sees in step number `step`, on the device, [B, C, H, W]: this process's rows of the batch."""
+        batch = torch.from_numpy(self.batches.batch(step)[self.rows]).to(self.device)
+        image = self.likelihood.observe(batch)
+        return image.contiguous(memory_format=torch.channels_last) if self.recipe.schedule.channels_last else image
 
     @torch.no_grad()
     def _average(self) -> None:
