@@ -26,6 +26,16 @@ WCAG = {
 CONTROLS = "button:not([disabled]), a[href], input:not([disabled]), select, textarea, [tabindex]"
 BY_TAB = f"""() => [...document.querySelectorAll("{CONTROLS}")].filter((element) => element.tabIndex >= 0
     && element.checkVisibility({{ visibilityProperty: true }}) && !element.closest("dialog, .plotly"))"""
+# Text with a digit, and fields that hold one, without a title here or around; Plotly's plot explains itself on hover.
+UNEXPLAINED = """() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+    while (walker.nextNode())
+        if (/\\d/.test(walker.currentNode.data)) found.push(walker.currentNode.parentElement);
+    found.push(...document.querySelectorAll("input[type=text], input[type=range]"));
+    return found.filter((element) => element.checkVisibility({ visibilityProperty: true })
+        && !element.closest("script, style, option, dialog, .vh, .js-plotly-plot, [title]")
+        && !element.closest("svg")?.querySelector("title")).map((element) => element.outerHTML.slice(0, 160));
+}"""
 FOCUS = """() => {
     const now = document.activeElement, ring = (e) => e && getComputedStyle(e).outlineStyle !== "none";
     return { at: window.stops.indexOf(now), body: now === document.body, what: now.outerHTML.slice(0, 160),
@@ -65,6 +75,36 @@ def test_nothing_is_cut_off_covered_or_beside_the_page(look: Screen, name: str, 
     page = opened(look, name)
     assert page.evaluate(_boxes(root)) == []
     if name == "explore" and page.viewport_size == {"width": 1280, "height": 800}:
+        assert page.evaluate("document.scrollingElement.scrollHeight") <= 800
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_explains_itself(look: Screen, name: str) -> None:
+    assert opened(look, name).evaluate(UNEXPLAINED) == []
+
+
+def test_the_keyboard_is_told_as_much_as_the_pointer(look: Screen) -> None:
+    page = opened(look, "explore")
+    page.locator("#seed").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#tip")).to_have_text("New seed (N)")
+    box = page.locator("#tip").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    page.locator("#shown").click()
+    expect(page.locator("#tip")).to_be_empty()
+
+
+@pytest.mark.parametrize("tab", ["map", "rate"])
+def test_the_other_tabs_of_the_inspector_are_as_good(look: Screen, tab: str, root: Path) -> None:
+    page = look.page
+    page.goto(f"{look.site.app}/?screen=explore&tab={tab}")
+    expect(page.locator("html[data-settled]")).to_be_attached(timeout=ANSWER_MS)
+    expect(page.locator("#r-encoded")).to_have_attribute("aria-labelledby", f"itab-{tab}")
+    assert [_told(violation) for violation in Axe().run(page, options=WCAG).response["violations"]] == []
+    assert page.evaluate(_boxes(root)) == []
+    assert page.evaluate(UNEXPLAINED) == []
+    if page.viewport_size == {"width": 1280, "height": 800}:
         assert page.evaluate("document.scrollingElement.scrollHeight") <= 800
 
 
