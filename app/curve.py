@@ -7,6 +7,7 @@ from statistics import mean
 
 import numpy as np
 
+from app import words
 from app.client import Step
 
 PLOT_WIDTH, PLOT_HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 312, 190, 30, 6, 8, 34
@@ -69,7 +70,8 @@ def svg(steps: Sequence[Step], kept: int, others: Sequence[Point] = ()) -> str:
     now = own[kept]
     label = f"PSNR in decibel against bits kept. {kept} levels: {now[0]:.1f} bits, {psnr(steps[kept])}"
     return (
-        f'<svg class="plot" viewBox="0 0 {PLOT_WIDTH} {PLOT_HEIGHT}" role="img" aria-label="{label}">{lines}{bottom}'
+        f'<svg class="plot" viewBox="0 0 {PLOT_WIDTH} {PLOT_HEIGHT}" role="img" aria-label="{label}">'
+        f"<title>{words.PSNR}. {words.OWN_RATE}</title>{lines}{bottom}"
         f'<text x="{(LEFT + PLOT_WIDTH) / 2:.0f}" y="{PLOT_HEIGHT - 3}" text-anchor="middle">bits kept</text>'
         f'<text x="{LEFT + 4}" y="{TOP + 4}">dB</text>'
         f'{dashed}<path class="line" d="M{path}"/>{dots}'

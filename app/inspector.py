@@ -130,7 +130,7 @@ def rate_pane(session: Session, found: Progressive) -> str:
     """How close the image is with its first levels, and what they cost; the dot is at the selected level."""
     step = found.steps[session.view.level + 1]
     return (
-        '<div class="pane"><p class="about"><b>PSNR against bits</b><br>The image is encoded first;'
+        '<div class="pane closeness"><p class="about"><b>PSNR against bits</b><br>The image is encoded first;'
         " the levels below are "
         f"at their prior mean.</p>{curve.svg(found.steps, step.kept)}"
         f'<p class="mut"{tip(f"{words.OWN_RATE}. {words.PSNR}")}>'

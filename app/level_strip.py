@@ -36,5 +36,6 @@ def _column(card: Card, level: int, control: str, highest: int) -> str:
     height = max(2, round(highest * (rate or 0.0) / widest))
     return (
         f'<div class="c" style="{html.fill(card, card.levels[level].group)}">'
-        f'<span class="colb" title="{html.bits(rate)} bits. {words.RATE}"><i style="height:{height}px"></i></span>{control}</div>'
+        f'<span class="colb" title="{html.bits(rate)} bits. {words.RATE}"><i style="height:{height}px"></i>'
+        f"</span>{control}</div>"
     )

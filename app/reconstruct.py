@@ -79,7 +79,7 @@ def curve(now: Reconstruction, found: Progressive, peers: Sequence[Progressive] 
     return (
         '<section class="card pad" aria-label="Rate and distortion"><h2>PSNR against bits</h2>'
         f'<p class="mut"{tip(words.PSNR)}>This image, one dot a level.{dashed}</p>'
-        f"<div{tip(f'{words.PSNR}. {words.OWN_RATE}')}>{drawn}</div>{_cost(found)}{_among(found, peers)}</section>"
+        f"{drawn}{_cost(found)}{_among(found, peers)}</section>"
     )
 
 

@@ -27,6 +27,7 @@ def fields(card: Card, which: str, source: Source | None, label: str, more: str 
         f'<span class="select"><select id="source-{which}" data-choose="source-{which}">'
         f'<option value="seed"{html.flag("selected", seeded)}>a seed</option>{tests}{more}</select>{ARROW}</span>'
         f'<span class="field{"" if seeded else " off"}"><label for="seed-{which}">Seed</label>'
-        f'<input id="seed-{which}" type="text" title="{words.SEED}" inputmode="numeric" autocomplete="off" value="{attribute(seed)}"'
+        f'<input id="seed-{which}" type="text" title="{words.SEED}" inputmode="numeric" autocomplete="off"'
+        f' value="{attribute(seed)}"'
         f' data-number="seed-{which}" data-min="0" data-max="{recipes.MAX_SEED}"></span>'
     )

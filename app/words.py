@@ -12,6 +12,7 @@ RATE = (
 SHARE = "Rate in bits and its share of all levels' bits in %, means over the test set"
 TEMPERATURE = "Temperature T, a factor on the spread of the prior: 1 is the prior itself, 0 its mean"
 LATENTS = "Height and width of the level's grid, and how many numbers it consists of"
+CELLS = "Cells of the level's own grid: each lies over a part of the image and holds some of the level's numbers"
 RESOLUTION = "A resolution: height and width of the grid of its levels"
 INK = "Ink moved in %: 1 − Σ min / Σ max of the image before and after, mean over the draws"
 CHANGE = "Mean absolute change of a pixel in grey levels (0 to 255), mean over the draws"

@@ -101,19 +101,18 @@ class Explore(Screen):
         return Shown(regions, answer, answer.token)
 
     async def settle(self, card: Card, session: Session) -> AsyncIterator[Regions]:
-        yield {"encoded": await self._encoded(card, session)}
+        if session.view.tab in ("map", "rate"):
+            yield {"encoded": await self._encoded(card, session)}
         yield {"strips": await self._strips(card, session)}
         await self._measure(card, session)
         yield self._inspected(card, session)
 
     async def _encoded(self, card: Card, session: Session) -> str:
-        """What the tabs show that encode the image first; nothing on the others."""
+        """What a tab shows that encodes the image first."""
         subject = {"recipe": recipes.with_output(recipes.single(session.recipe, session.view.image), "mean")}
         if session.view.tab == "map":
             return inspector.map_pane(card, await self.client.rate_maps(card.id, subject))
-        if session.view.tab == "rate":
-            return inspector.rate_pane(session, await self.client.progressive(card.id, subject))
-        return ""
+        return inspector.rate_pane(session, await self.client.progressive(card.id, subject))
 
     async def _strips(self, card: Card, session: Session) -> str:
         level, locks = session.view.level, session.view.locks
