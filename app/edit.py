@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from app import changing, editing, html, level_strip, mixing, painting, source_fields, stage
+from app import changing, editing, html, level_strip, mixing, painting, source_fields, stage, words
 from app.changing import Edit, Editing
 from app.client import Card, Level, SampleImage
 from app.editing import Tools
 from app.html import attribute, icon, intent, pixels, text
 from app.measure import Pixels, decode, signed_map
 from app.state import Session
+from app.words import tip
 
 BIG, BIG_NARROW, SMALL, SMALL_NARROW, OTHER = 392, 336, 140, 112, 56
 BAR = 40
@@ -60,7 +61,7 @@ def levels(card: Card, now: Editing) -> str:
         )
 
     return (
-        f'<section class="card pad chooser" aria-label="Level"><div class="hd"><h2>Level {now.level}'
+        f'<section class="card pad chooser" aria-label="Level"><div class="hd"><h2{tip(words.RATE)}>Level {now.level}'
         f' <span class="mut">{_what(level)}</span></h2><span class="mut">Bars: bits, test set mean</span></div>'
         f"{level_strip.strip(card, control, BAR)}</section>"
     )
@@ -99,7 +100,8 @@ def changes(card: Card, session: Session, other: SampleImage) -> str:
     return (
         '<section class="card pad deeds" aria-label="What to change"><h2>Image</h2><div class="fields">'
         f"{source_fields.fields(card, 'edit', {'do': 'edit_image'}, source, 'Image to edit', explore)}</div>"
-        f"<h2>{_painted(now, card)}</h2>{_again(now)}{_swap(card, now, tools, other)}{_cool(now, tools)}</section>"
+        f"<h2{tip(words.CELLS)}>{_painted(now, card)}"
+        f"</h2>{_again(now)}{_swap(card, now, tools, other)}{_cool(now, tools)}</section>"
     )
 
 
@@ -114,7 +116,7 @@ def result(card: Card, session: Session, before: SampleImage, after: SampleImage
     )
     shown = "".join(
         f"<figure>{pixels(url, card.image, SMALL, name, narrow=SMALL_NARROW, extra=extra)}"
-        f'<figcaption class="cap"><b>{name}</b>{more}</figcaption></figure>'
+        f'<figcaption class="cap"{tip(words.SEED)}><b>{name}</b>{more}</figcaption></figure>'
         for name, url, more, extra in figures
     )
     return (
@@ -152,7 +154,7 @@ def _toolbar(now: Editing, level: Level, tools: Tools) -> str:
     )
     brush = f'<div class="seg" role="group" aria-label="Brush">{brushes}</div>' if _is_fine(level) else ""
     count = f"<b>{now.cells.count('1')}</b> of {len(now.cells)} cells painted"
-    return f'<div class="bar2">{whole}{brush}<span class="mut">{count}</span></div>'
+    return f'<div class="bar2">{whole}{brush}<span class="mut"{tip(words.CELLS)}>{count}</span></div>'
 
 
 def _painted(now: Editing, card: Card) -> str:
@@ -198,9 +200,9 @@ def _cool(now: Editing, tools: Tools) -> str:
     slider = (
         '<div class="fields"><label for="cool">Temperature</label><input type="range" id="cool" min="0" max="1.5"'
         f' step="0.05" value="{tools.temperature:g}" aria-valuetext="{value}" data-cool="1"'
-        f' title="1 is the prior, 0 its mean"><output for="cool">{value}</output></div>'
+        f' title="1 is the prior, 0 its mean"><output for="cool"{tip(words.TEMPERATURE)}>{value}</output></div>'
     )
-    said = "The noise that is there, quieter or louder; 0 is the mean."
+    said = "The noise that is there, quieter or louder; at zero the mean."
     return _deed("Temperature", said, slider, _button(now, "cool", "Set there"))
 
 
@@ -220,7 +222,7 @@ def _figures(card: Card, now: Editing, difference: Pixels) -> str:
 
 def _list(card: Card, now: Editing) -> str:
     rows = "".join(
-        f"<li><span>{_said(card, edit)}</span>"
+        f"<li><span{tip(f'{words.CELLS}. {words.DRAWN}')}>{_said(card, edit)}</span>"
         f'<button type="button" class="mini" {intent("drop_change", index=index)}'
         f' aria-label="Remove change {index + 1}" title="Remove this change">{icon(html.CLOSE)}</button></li>'
         for index, edit in enumerate(now.edits)

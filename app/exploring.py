@@ -9,7 +9,7 @@ from pydantic import Field
 from app import mixing, recipes
 from app.client import Card
 from app.intents import Intent, LevelIndex, NewSeed, Seed
-from app.state import MANY_LEVELS, FreshSeed, Session, View
+from app.state import MANY_LEVELS, FreshSeed, Session, Tab, View
 from app.temperature import PRESETS, TOP, clean, with_locks
 
 
@@ -17,7 +17,7 @@ class ChooseTab(Intent):
     """A tab of the inspector."""
 
     do: Literal["tab"]
-    name: Literal["effect", "bits"]
+    name: Tab
 
 
 class SelectImage(Intent):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from app import html
+from app import html, words
 from app.client import Card, Metric, Recipe
 from app.html import attribute, icon, intent, text
 from app.state import Session
@@ -122,6 +122,7 @@ def keys() -> str:
         f'<button type="button" class="mini" data-close="1" aria-label="Close">{icon(html.CLOSE)}</button></div>'
         f'<dl>{rows}</dl></dialog><p id="said" role="status" aria-live="polite"></p>'
         '<p id="lost" role="alert" hidden>The explorer does not answer. Your settings are kept; trying again.</p>'
+        '<div id="tip" role="tooltip"></div>'
     )
 
 
@@ -133,8 +134,8 @@ def likelihood(card: Card) -> Metric | None:
 
 def _facts(card: Card) -> str:
     facts = [
-        ("Levels", str(len(card.levels)), ""),
-        ("Image", f"{card.image.height} × {card.image.width}", ""),
+        ("Levels", str(len(card.levels)), words.LEVEL),
+        ("Image", f"{card.image.height} × {card.image.width}", words.IMAGE_SIZE),
     ]
     if metric := likelihood(card):
         label = "−ELBO" if metric.estimator == "ELBO" else f"−log p, {metric.estimator}"

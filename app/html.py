@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.client import Card, ImageSize
@@ -89,6 +89,16 @@ def scaled(size: ImageSize, box: int) -> tuple[int, int]:
     if longest <= box:
         return size.width * (box // longest), size.height * (box // longest)
     return max(1, size.width * box // longest), max(1, size.height * box // longest)
+
+
+def colour_bar(colours: Iterable[Iterable[float]], top: str, about: str, wide: bool = True) -> str:
+    """The scale of a map, from 0 to `top` with its unit."""
+    ramp = ",".join("rgb({:.0f},{:.0f},{:.0f})".format(*colour) for colour in colours)
+    return (
+        f'<div class="cbar{" wide" if wide else ""}" title="{attribute(about)}">'
+        f'<i style="background:linear-gradient(90deg,{ramp})"></i><div><span>0</span><span>{text(top)}'
+        f"</span></div></div>"
+    )
 
 
 def group_name(name: str) -> str:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app import html
-from app.client import Card, Level
+from app import curve, html, words
+from app.client import Card, Level, Progressive, RateMaps
 from app.html import intent, pixels, text
 from app.laddering import inactive
 from app.measure import VIRIDIS, Effect, heat_map, scale_of
 from app.state import Session
+from app.words import tip
 
-MAP, TILE = 112, 56
+MAP, TILE, PLACE = 112, 56, 112
 
-TABS = {"effect": ("Effect", "r-effect"), "bits": ("Bits", "bits")}  # with what each shows
+TABS = {  # with what each shows
+    "effect": ("Effect", "r-effect"),
+    "bits": ("Bits", "bits"),
+    "map": ("Map", "r-encoded"),
+    "rate": ("Rate–distortion", "r-encoded"),
+}
 
 # Words for a share of ink moved, or of the grey scale in colour, each from its lower bound on.
 REACH = (
     (0.40, "Redraws the whole picture"),
     (0.20, "Changes the main parts"),
-    (0.08, "Changes strokes and edges"),
+    (0.08, "Changes strokes"),
     (0.01, "Changes small details"),
     (0.00, "Hardly changes anything"),
 )
@@ -53,12 +59,15 @@ def head(card: Card, session: Session, effects: Effects) -> str:
     unit = "grey levels" if card.image.channels > 1 else "%"
     moved = "–" if effect is None else amount(card, effect)
     return (
-        f'<div class="lev" style="{html.fill(card, level.group)}"><div><h2><span class="pill">{level.index}</span>'
+        f'<div class="lev" style="{html.fill(card, level.group)}"><div><h2{tip(words.LATENTS)}>'
+        f'<span class="pill">{level.index}</span>'
         f'Level {level.index}<span class="mut">{_what(level)}</span></h2>'
-        f'<p class="say">{sentence(card, level, effect)}</p><dl class="nums">'
-        f"<div><dt>Rate</dt><dd>{html.bits(level.kl_bits)} <small>bits</small></dd></div>"
-        f"<div><dt>Share</dt><dd>{html.percent(level.kl_bits, card.bits, 1)} <small>%</small></dd></div>"
-        f"<div><dt>{moved_name(card)}</dt><dd>{moved} <small>{unit}</small></dd></div></dl></div>"
+        f'<p class="say"{tip(words.SHARE)}>{sentence(card, level, effect)}</p><dl class="nums">'
+        f"<div{tip(words.RATE)}><dt>Rate</dt><dd>{html.bits(level.kl_bits)} <small>bits</small></dd></div>"
+        f"<div{tip(words.SHARE)}><dt>Share</dt><dd>{html.percent(level.kl_bits, card.bits, 1)} <small>%"
+        f"</small></dd></div>"
+        f"<div{tip(words.moved(card))}><dt>{moved_name(card)}</dt><dd>{moved} <small>{unit}</small></dd>"
+        f"</div></dl></div>"
         f'<div class="mapbox">{_map(card, effect, effects, MAP, f"Where level {level.index} acts")}</div></div>'
     )
 
@@ -94,13 +103,50 @@ def effect_pane(card: Card, session: Session, effects: Effects, draws: int) -> s
     return f'<div class="pane">{"".join(rows)}</div>'
 
 
+def map_pane(card: Card, maps: RateMaps) -> str:
+    """Where the bits of the image go: the image, all its levels, and each resolution, on one scale."""
+    whole = (
+        f"<figure>{pixels(maps.image.url, card.image, PLACE, 'The image that was encoded')}"
+        '<figcaption class="cap"><b>The image</b></figcaption></figure>'
+        f"<figure>{pixels(maps.total.url, card.image, PLACE, 'Bits per pixel, all levels')}"
+        f'<figcaption class="cap"{tip(words.OWN_RATE)}><b>All levels</b> '
+        f"{maps.rate_bits:.1f} bits</figcaption></figure>"
+    )
+    groups = "".join(
+        f"<figure>{pixels(group.map.url, card.image, TILE, f'Bits of the {html.spoken(group.name)} levels')}"
+        f'<figcaption class="cap"{tip(words.OWN_RATE)}>'
+        f"<b>{html.group_name(group.name)}</b>{group.bits:.1f} bits</figcaption></figure>"
+        for group in maps.groups
+    )
+    return (
+        '<div class="pane places"><p class="about"><b>Where the bits go</b><br>The image is encoded first;'
+        " KL divergence "
+        f'of posterior and prior.</p><div class="two">{whole}</div><div class="small">{groups}</div>'
+        f"{html.colour_bar(VIRIDIS, f'{maps.scale.top:.2f} {maps.scale.unit}', words.BITS_MAP)}</div>"
+    )
+
+
+def rate_pane(session: Session, found: Progressive) -> str:
+    """How close the image is with its first levels, and what they cost; the dot is at the selected level."""
+    step = found.steps[session.view.level + 1]
+    return (
+        '<div class="pane closeness"><p class="about"><b>PSNR against bits</b><br>The image is encoded first;'
+        " the levels below are "
+        f"at their prior mean.</p>{curve.svg(found.steps, step.kept)}"
+        f'<p class="mut"{tip(f"{words.OWN_RATE}. {words.PSNR}")}>'
+        f"Levels 0–{session.view.level}: <b>{step.bits:.1f} of {found.rate_bits:.1f} bits</b>, "
+        f"<b>{curve.decibel(step)} dB</b>.</p></div>"
+    )
+
+
 def foot(card: Card, groups: Mapping[str, Effect]) -> str:
     """Bits against effect, by resolution: what is dear and what matters are not the same."""
     if card.bits is None or len(groups) < len(card.groups):
         return ""
     widest = max(effect.moved for effect in groups.values()) or 1.0
     rows = "".join(
-        f'<div class="sr" style="{html.fill(card, group.name)}"><span><i></i>{html.group_name(group.name)}</span>'
+        f'<div class="sr"{tip(f"{words.SHARE}. {words.moved(card)}")}'
+        f' style="{html.fill(card, group.name)}"><span><i></i>{html.group_name(group.name)}</span>'
         f"{_bar(100 * (group.kl_bits or 0) / card.bits, f'{html.percent(group.kl_bits, card.bits)} %')}"
         f"{_bar(80 * groups[group.name].moved / widest, with_unit(card, groups[group.name]))}</div>"
         for group in card.groups
@@ -144,16 +190,10 @@ def _cost(card: Card, level: Level) -> str:
 
 
 def _note(card: Card, top: float | None, draws: int) -> str:
-    ramp = ",".join("rgb({:.0f},{:.0f},{:.0f})".format(*colour) for colour in VIRIDIS)
-    bar = (
-        f'<div class="cbar"><i style="background:linear-gradient(90deg,{ramp})"></i>'
-        f"<div><span>0</span><span>{top:.2f}</span></div></div>"
-        if top is not None
-        else ""
-    )
+    bar = html.colour_bar(VIRIDIS, f"{top:.2f}", words.DEVIATION, wide=False) if top is not None else ""
     unit = "mean change in grey levels" if card.image.channels > 1 else "% of ink moved"
     return (
-        '<div class="note"><p><b>Where each level acts</b><br>'
+        f'<div class="note"><p{tip(words.moved(card))}><b>Where each level acts</b><br>'
         f"Pixel deviation over {draws} draws; {unit}.</p>{bar}</div>"
     )
 
@@ -161,7 +201,7 @@ def _note(card: Card, top: float | None, draws: int) -> str:
 def _offer(card: Card, draws: int) -> str:
     total = len(card.levels) * draws
     return (
-        '<p class="offer"><button type="button" class="btn line" '
+        f'<p class="offer"{tip(words.IMAGES)}><button type="button" class="btn line" '
         f"{intent('measure')}>Measure all {len(card.levels)} levels</button>"
         f'<span class="mut">{total:,} images of this size; may take a while.</span></p>'
     )
@@ -172,7 +212,7 @@ def _tile(card: Card, session: Session, effects: Effects, level: int) -> str:
     spoken = f"Level {level}, {with_unit(card, effect)} {moved_name(card).lower()}"
     return (
         f'<button type="button" class="fx" data-level="{level}" {intent("level", level=level)}'
-        f'{html.state("pressed", level == session.view.level)} aria-label="{spoken}">'
+        f'{html.state("pressed", level == session.view.level)} aria-label="{spoken}"{tip(words.moved(card))}>'
         f"{_map(card, effect, effects, TILE, '')}<span><b>{level}</b>{with_unit(card, effect)}</span></button>"
     )
 

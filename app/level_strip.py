@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app import html
+from app import html, words
 from app.client import Card
+from app.words import tip
 
 BAR, BAR_WRAPPED = 92, 24  # height of the busiest level's bar
 WRAPPED = 64  # from this many levels on, they go over several lines
@@ -18,7 +19,7 @@ def strip(card: Card, control: Callable[[int], str], bar: int = BAR) -> str:
     highest = BAR_WRAPPED if wrapped else bar
     levels = "".join(_column(card, level, control(level), highest) for level in range(len(card.levels)))
     groups = "".join(
-        f'<span style="{html.fill(card, group.name)};grid-column:span {len(group.levels)}">'
+        f'<span style="{html.fill(card, group.name)};grid-column:span {len(group.levels)}"{tip(words.RESOLUTION)}>'
         f"{html.group_name(group.name)}</span>"
         for group in card.groups
     )
@@ -35,5 +36,6 @@ def _column(card: Card, level: int, control: str, highest: int) -> str:
     height = max(2, round(highest * (rate or 0.0) / widest))
     return (
         f'<div class="c" style="{html.fill(card, card.levels[level].group)}">'
-        f'<span class="colb" title="{html.bits(rate)} bits"><i style="height:{height}px"></i></span>{control}</div>'
+        f'<span class="colb" title="{html.bits(rate)} bits. {words.RATE}"><i style="height:{height}px"></i>'
+        f"</span>{control}</div>"
     )

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app import html, inspector, laddering, stage
+from app import html, inspector, laddering, stage, words
 from app.client import Card, Ladder, LadderRow, SampleImage
-from app.html import attribute, icon, intent, pixels, text
+from app.html import attribute, icon, intent, pixels
 from app.laddering import COLUMNS, Part, inactive
-from app.measure import VIRIDIS, Effect
+from app.measure import VIRIDIS, Effect, strength, where
 from app.state import Session
+from app.words import tip
 
 IMAGE, TILE = 56, 56
 
@@ -36,7 +37,8 @@ def heading(card: Card, session: Session, image: SampleImage | None) -> str:
     rows = [("levels", "Levels"), ("groups", "Groups")] if len(card.groups) > 1 else []
     return (
         f'<div class="ph">{shown}<div><h1>What does each level control?</h1>'
-        f"<p>{said}In each row {one} is drawn again. Levels above are fixed, {BELOW[now][1]}.</p></div>"
+        f"<p{tip(words.SEED)}>{said}In each row {one} is drawn again."
+        f" Levels above are fixed, {BELOW[now][1]}.</p></div>"
         f'<div class="ctl">{_choice("Rows", "rows", rows, ladder.rows)}'
         f"{_choice('Below the level', 'below', [(key, name) for key, (name, _) in BELOW.items()], now)}"
         f'<button type="button" class="btn line" {intent("ladder_again")}>{icon(html.DICE)}Draw all again</button>'
@@ -50,7 +52,7 @@ def waiting(card: Card, session: Session) -> str:
     """What is being computed. It appears only if that takes a while."""
     asked = laddering.question(card, laddering.view(session), session.recipe)
     return (
-        f'<div class="stat later"><p role="status">Drawing {len(asked["rows"])} rows again,'
+        f'<div class="stat later"><p role="status"{tip(words.DRAWN)}>Drawing {len(asked["rows"])} rows again,'
         f" {asked['draws']} draws each</p></div>"
     )
 
@@ -85,7 +87,8 @@ def _choice(label: str, field: str, options: Sequence[tuple[str, str]], now: str
 def _column(card: Card, session: Session, parts: Sequence[Part], rows: dict[tuple[int, ...], LadderRow]) -> str:
     inside = "".join(_part(card, session, part, rows) for part in parts)
     return (
-        '<section class="card lad" tabindex="0" aria-label="Levels drawn again"><div class="lhead" aria-hidden="true">'
+        '<section class="card lad" tabindex="0" aria-label="Levels drawn again"><div class="lhead" aria-hidden="true"'
+        f"{tip(words.DRAWN)}>"
         f"<span>Level</span><span>Drawn again, {COLUMNS} draws</span><span>Change</span><span>In words</span></div>"
         f"{inside}</section>"
     )
@@ -97,7 +100,7 @@ def _part(card: Card, session: Session, part: Part, rows: dict[tuple[int, ...], 
     title = f"{count} level{'s' if count > 1 else ''}" + (", continued" if part.continued else "")
     inside = "".join(_row(card, session, rows[levels]) for levels in part.rows if levels in rows)
     return (
-        f'<section class="lg" style="{html.fill(card, part.group)}"><h2>{html.group_name(part.group)}'
+        f'<section class="lg" style="{html.fill(card, part.group)}"><h2{tip(words.SHARE)}>{html.group_name(part.group)}'
         f" <span>{title}</span><em>{html.bits(group.kl_bits, 1)} bits, {html.percent(group.kl_bits, card.bits)} %</em>"
         f"</h2>{_hidden(card, part)}{inside}</section>"
     )
@@ -111,7 +114,7 @@ def _hidden(card: Card, part: Part) -> str:
     said = f"{rates[0]:.2f}" if len(rates) == 1 else f"{min(rates):.2f} to {max(rates):.2f}"
     numbers = html.span(part.hidden) if len(part.hidden) <= 6 else f"{len(part.hidden)} levels"
     return (
-        f'<div class="inact"><span class="tag">inactive</span><b>{numbers}</b>'
+        f'<div class="inact"{tip(words.RATE)}><span class="tag">inactive</span><b>{numbers}</b>'
         f" carr{'y' if len(rates) > 1 else 'ies'} {said} bits; hidden."
         f'<button type="button" class="btn small" {intent("ladder_view", hidden=False)}>Show</button></div>'
     )
@@ -130,16 +133,22 @@ def _row(card: Card, session: Session, row: LadderRow) -> str:
         for cell in row.cells
     )
     tag = ' <span class="tag">inactive</span>' if single and inactive(first) else ""
-    label = f' title="{attribute(first.label)}"' if single and first.label else ""
+    label = tip(f"{first.label}. {words.SHARE}" if single and first.label else words.SHARE)
     return (
         f'<div class="lr{" sel" if selected else ""}" data-level="{first.index}">'
         f'<button type="button" class="n" {intent("level", level=first.index)} aria-label="Select {what}"{label}'
         f"{html.flag('aria-current=true', selected)}>{name}<small>{_bits(row.kl_bits)} bits</small>"
         f"{_share(row)}</button>{cells}"
         f'<div class="mp">{pixels(row.change.url, card.image, TILE, f"Where {what} acts")}</div>'
-        f'<div class="tx"><b>{inspector.reach(card, _moved(row))}.{tag}</b>'
+        f'<div class="tx"{tip(words.moved(card))}><b>{_words(card, row)}.{tag}</b>'
         f"<span>{_moves(card, row)}</span></div></div>"
     )
+
+
+def _words(card: Card, row: LadderRow) -> str:
+    """How much of the picture changes, and where most of that is; where hardly anything does, no place is named."""
+    how, place = inspector.reach(card, _moved(row)), where(strength(row.change.png))
+    return f"{how}, most {place}" if place and how not in (inspector.REACH[-1][1], inspector.REACH[0][1]) else how
 
 
 def _bits(rate: float | None) -> str:
@@ -150,7 +159,7 @@ def _share(row: LadderRow) -> str:
     if row.share is None:
         return ""
     share = f"{100 * row.share:.{0 if row.share >= 0.01 else 1}f} %"
-    return f'<small title="{share} of all bits">{share}<span class="vh"> of all bits</span></small>'
+    return f'<small>{share}<span class="vh"> of all bits</span></small>'
 
 
 def _moves(card: Card, row: LadderRow) -> str:
@@ -173,9 +182,9 @@ def _sha(sha256: str) -> str:
 
 def _legend(found: Ladder) -> str:
     scale = found.scales["change"]
-    ramp = ",".join("rgb({:.0f},{:.0f},{:.0f})".format(*colour) for colour in VIRIDIS)
     return (
-        f'<div class="cbar wide"><i style="background:linear-gradient(90deg,{ramp})"></i><div><span>0</span>'
-        f"<span>{scale.top:.0f} {text(scale.unit)}</span></div><p><b>Change</b>: mean change of each pixel over "
-        f"{found.draws} draws. One scale for all rows.</p></div>"
+        f'<div class="legend">{html.colour_bar(VIRIDIS, f"{scale.top:.0f} {scale.unit}", words.CHANGE)}'
+        f"<p{tip(words.DRAWN)}><b>Change</b>: mean change of each pixel over {found.draws} draws."
+        f" One scale for all rows.</p>"
+        "</div>"
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+MOST_HALF, MOST_CENTRE, LEAST_CENTRE = 0.62, 0.75, 0.08  # shares of a change
 LARGE = 50_000  # latents; above it less is measured unasked
 
 Pixels = NDArray[np.float64]  # [H, W, C] in 0..1
@@ -88,6 +89,39 @@ def heat_map(values: NDArray[np.float64], top: float) -> str:
     anchors = np.arange(len(VIRIDIS))
     colours = np.stack([np.interp(places, anchors, VIRIDIS[:, channel]) for channel in range(3)], axis=-1)
     return png_url(colours.round().astype(np.uint8))
+
+
+def strength(png: bytes) -> NDArray[np.float64]:
+    """[H, W] values in 0..1 of a map that was drawn in viridis, read back from its colours."""
+    steps = np.linspace(0.0, len(VIRIDIS) - 1, 256)
+    ramp = np.stack([np.interp(steps, np.arange(len(VIRIDIS)), VIRIDIS[:, c]) for c in range(3)], axis=-1)
+    pixels = 255 * decode(png)[..., None, :]
+    return np.abs(pixels - ramp).sum(axis=-1).argmin(axis=-1) / 255.0
+
+
+def where(change: NDArray[np.float64]) -> str:
+    """Where most of a change is, [H, W] of at least 0: "at the top", "in the centre" ..., or "" where it is all over.
+
+    A half of the picture has most from `MOST_HALF` of the whole change on, the middle half of the rows and columns (a
+    quarter of the picture) from `MOST_CENTRE` on, and the rest of it where the middle has at most `LEAST_CENTRE`.
+    """
+    total = change.sum()
+    if total <= 0:
+        return ""
+    height, width = change.shape
+    halves = {
+        "at the top": change[: height // 2].sum(),
+        "at the bottom": change[(height + 1) // 2 :].sum(),
+        "on the left": change[:, : width // 2].sum(),
+        "on the right": change[:, (width + 1) // 2 :].sum(),
+    }
+    name = max(halves, key=lambda half: halves[half])
+    if halves[name] >= MOST_HALF * total:
+        return name
+    middle = change[height // 4 : height - height // 4, width // 4 : width - width // 4].sum() / total
+    if middle >= MOST_CENTRE:
+        return "in the centre"
+    return "at the edges" if middle <= LEAST_CENTRE else ""
 
 
 def png_url(pixels: NDArray[np.uint8]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app import html, level_strip, mixing, source_fields
+from app import html, level_strip, mixing, source_fields, words
 from app.client import Card, SampleImage
 from app.html import attribute, icon, intent, pixels, text
 from app.mixing import Mix, Source, Space, name
 from app.state import Session
 from app.temperature import in_words
+from app.words import tip
 
 SOURCE, RESULT, RESULT_NARROW, TILE = 112, 196, 140, 56
 
@@ -71,9 +72,9 @@ def levels(card: Card, mix: Mix) -> str:
     )
     return (
         '<section class="card pad" aria-label="Levels taken from B"><div class="hd"><h2>Levels taken from B</h2>'
-        f'<span class="mut">{_carried(card, mix)}</span></div><div class="row2">'
+        f'<span class="mut"{tip(words.RATE)}>{_carried(card, mix)}</span></div><div class="row2">'
         f'<div class="seg" role="group" aria-label="Quick choices">{quick}</div>'
-        f'<p class="mut"><span class="idle">T {in_words(mix.temperature)}, mean images</span>'
+        f'<p class="mut"{tip(words.TEMPERATURE)}><span class="idle">T {in_words(mix.temperature)}, mean images</span>'
         '<span class="wait">Computing the mixes</span></p></div>'
         f"{level_strip.strip(card, lambda level: _switch(card, mix, level))}</section>"
     )
@@ -87,7 +88,11 @@ def results(card: Card, session: Session, images: Mapping[Space, SampleImage]) -
         "</figcaption></figure>"
         for space, image in images.items()
     )
-    reason = "" if "noise" in mixing.spaces(card, mixing.now(session)) else f'<p class="mut">{NO_NOISE}</p>'
+    reason = (
+        ""
+        if "noise" in mixing.spaces(card, mixing.now(session))
+        else f'<p class="mut"{tip(words.LEVEL)}>{NO_NOISE}</p>'
+    )
     return f'<section class="card pad" aria-label="Result"><div class="res">{figures}{reason}</div></section>'
 
 
@@ -95,7 +100,11 @@ def matrix(card: Card, session: Session, rows: Sequence[Row]) -> str:
     """A gives the fine levels, B the coarse ones: one column a cut, one row an image B."""
     cuts = mixing.cuts(card)
     mix = mixing.now(session)
-    heads = "".join(f'<span class="h">{_cut(cut, card)}<small>{_bits_above(card, cut)}</small></span>' for cut in cuts)
+    heads = "".join(
+        f'<span class="h"{tip(f"{words.LEVEL}. {words.RATE}")}>{_cut(cut, card)}'
+        f"<small>{_bits_above(card, cut)}</small></span>"
+        for cut in cuts
+    )
     lines = "".join(_row(card, mix, row, index, cuts) for index, row in enumerate(rows))
     return (
         '<section class="card pad matrix"><div class="hd"><h2>Style mixing: A gives the fine levels, B the coarse '
@@ -110,7 +119,7 @@ def _source(card: Card, which: str, source: Source, image: SampleImage | None) -
     letter = which.upper()
     shown = pixels(image.url, card.image, SOURCE, f"{letter}: {name(source)}") if image else '<div class="px"></div>'
     return (
-        f'<figure>{shown}<figcaption class="cap"><b>{letter}: {text(name(source))}</b></figcaption>'
+        f'<figure>{shown}<figcaption class="cap"{tip(words.SEED)}><b>{letter}: {text(name(source))}</b></figcaption>'
         f"{source_fields.fields(card, which, {'do': 'mix_source', 'which': which}, source, f'Image {letter}')}</figure>"
     )
 
@@ -119,10 +128,10 @@ def _switch(card: Card, mix: Mix, level: int) -> str:
     taken = level in mix.levels
     letter = "B" if taken else "A"
     label = card.levels[level].label
-    named = f' title="{attribute(label)}"' if label else ""
+    named = tip(label or words.LEVEL)
     return (
         f'<button type="button" class="ab" {intent("mix_level", level=level)}{html.state("pressed", taken)}'
-        f' aria-label="Level {level} from {letter}"{named}>{letter}</button><span>{level}</span>'
+        f' aria-label="Level {level} from {letter}"{named}>{letter}</button><span{tip(words.LEVEL)}>{level}</span>'
     )
 
 
@@ -160,7 +169,7 @@ def _row(card: Card, mix: Mix, row: Row, index: int, cuts: Sequence[int]) -> str
         for at, (cut, image) in enumerate(zip(cuts, row.cells, strict=True))
     )
     shown = pixels(row.alone.url, card.image, TILE, f"B: {name(row.source)}")
-    return f'<span class="rl b">{shown}<span><b>B</b>{text(name(row.source))}</span></span>{cells}'
+    return f'<span class="rl b"{tip(words.SEED)}>{shown}<span><b>B</b>{text(name(row.source))}</span></span>{cells}'
 
 
 def _cell_alt(mix: Mix, row: Row, cut: int) -> str:

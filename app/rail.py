@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 
-from app import html, recipes
+from app import html, recipes, words
 from app.client import Card, Group, Level
 from app.html import attribute, icon, intent, text
 from app.laddering import inactive
 from app.state import MANY_LEVELS, Session
 from app.temperature import PRESETS, TICKS, in_words, position, with_locks
+from app.words import tip
 
 POSITIONS = 1000  # steps of the native range input
 
@@ -34,7 +35,8 @@ def rail(card: Card, session: Session) -> str:
     groups = attribute(json.dumps([group.levels for group in card.groups]))
     return (
         '<section class="card rail" aria-label="Temperature by level">'
-        f'<div class="rt"><h2>Temperature by level</h2><span class="mut">{in_words(values)}</span></div>'
+        f'<div class="rt"><h2>Temperature by level</h2>'
+        f'<span class="mut"{tip(words.TEMPERATURE)}>{in_words(values)}</span></div>'
         f"{_presets(card, session)}{axis('Bits', '', '')}"
         f'<div class="rows" data-live="1" data-rail="{data}" data-locks="{locks}" data-groups="{groups}"'
         f' style="--rows:{len(card.levels) + len(card.groups)};--gaps:{max(1, len(card.groups) - 1)}"'
@@ -69,7 +71,10 @@ def axis(*columns: str) -> str:
         f'<span style="left:{position(tick):.1f}%">{f"{tick:g}".removeprefix("0") or "0"}</span>' for tick in TICKS
     )
     heads = "".join(f'<span class="tr">{column}</span>' for column in ("T", *columns))
-    return f'<div class="axis" aria-hidden="true"><span></span><div class="ticks">{ticks}</div>{heads}</div>'
+    return (
+        f'<div class="axis" aria-hidden="true"><span></span><div class="ticks"{tip(words.TEMPERATURE)}>{ticks}</div>'
+        f"{heads}</div>"
+    )
 
 
 def _group(card: Card, session: Session, group: Group) -> str:
@@ -88,7 +93,7 @@ def _group(card: Card, session: Session, group: Group) -> str:
         rows = _group_row(card, session, group) + rows
     return (
         f'<section class="grp" style="{html.fill(card, group.name)}" role="group"'
-        f' aria-label="{html.spoken(group.name)} levels"><h3>{title}</h3>{rows}</section>'
+        f' aria-label="{html.spoken(group.name)} levels"><h3{tip(words.SHARE)}>{title}</h3>{rows}</section>'
     )
 
 
@@ -104,14 +109,14 @@ def _row(card: Card, session: Session, level: Level) -> str:
     if held:
         title = "Comes from another image, or an edit draws it"
     label = f"Level {index}, {html.spoken(level.group)}, temperature"
-    named = f' title="{attribute(level.label)}"' if level.label else ""
+    named = tip(level.label or words.LEVEL)
     return (
         f'<div class="{classes}" data-level="{index}">'
         f'<button type="button" class="no" {intent("level", level=index)} aria-label="Select level {index}"{named}'
         f"{html.flag('aria-current=true', selected)}>{index}</button>"
         f"{track(value, _bar(_width(card, level.kl_bits)), label, [index], locked)}"
-        f'<output class="t">{value:.2f}</output>'
-        f'<span class="b">{"inactive" if dead else html.bits(level.kl_bits)}</span>'
+        f'<output class="t"{tip(words.TEMPERATURE)}>{value:.2f}</output>'
+        f'<span class="b"{tip(words.RATE)}>{"inactive" if dead else html.bits(level.kl_bits)}</span>'
         f'<button type="button" class="mini{" on" if draw else ""}" {intent("draw", level=index)}'
         f' aria-label="Draw level {index} again" title="{title}"{html.flag("disabled", locked or held)}>'
         f"{icon(html.DICE)}</button>"
@@ -132,7 +137,8 @@ def _group_row(card: Card, session: Session, group: Group) -> str:
     return (
         f'<div class="lrow"><span class="no" aria-hidden="true">all</span>'
         f"{track(mean, _bar(width), label, list(group.levels), locked)}"
-        f'<output class="t">{mean:.2f}</output><span class="b">{html.bits(group.kl_bits, 1)}</span>'
+        f'<output class="t"{tip(words.TEMPERATURE)}>{mean:.2f}</output>'
+        f'<span class="b"{tip(words.RATE)}>{html.bits(group.kl_bits, 1)}</span>'
         "<span></span><span></span></div>"
     )
 
@@ -144,7 +150,8 @@ def track(value: float, bars: str, label: str, levels: list[int], locked: bool) 
         f'<div class="track">{bars}'
         f'<i class="one" style="left:{position(1.0):.1f}%"></i>'
         f'<input type="range" min="0" max="{POSITIONS}" step="1" value="{at}" data-levels="{json.dumps(levels)}"'
-        f' aria-label="{label}" aria-valuetext="{value:.2f}"{html.flag("disabled", locked)}></div>'
+        f' aria-label="{label}"{tip(words.TEMPERATURE)}'
+        f' aria-valuetext="{value:.2f}"{html.flag("disabled", locked)}></div>'
     )
 
 
@@ -160,9 +167,11 @@ def _width(card: Card, rate: float | None) -> float:
 
 def _foot(card: Card) -> str:
     if card.bits is None:
-        return '<p class="rfoot">The rate of this model was not measured. Dashed line: T = 1, the prior.</p>'
+        said = "The rate of this model was not measured. Dashed line: T = 1, the prior."
+        return f'<p class="rfoot"{tip(words.TEMPERATURE)}>{said}</p>'
     images = next((f"{metric.images:,} {text(metric.split)} images" for metric in card.metrics), "the test set")
     return (
-        f'<p class="rfoot"><i class="key"></i>Bar: bits carried, mean of {images}, <b>{card.bits:.1f}</b> in all. '
+        f'<p class="rfoot"{tip(words.RATE)}><i class="key"></i>Bar: bits carried, mean of {images}, '
+        f"<b>{card.bits:.1f}</b> in all. "
         "Dashed line: T = 1, the prior.</p>"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app import html, recipes
+from app import html, recipes, words
 from app.client import Card
 from app.html import attribute, text
 from app.mixing import Source
@@ -28,6 +28,7 @@ def fields(card: Card, which: str, do: dict[str, Any], source: Source | None, la
         f'<option value="seed"{html.flag("selected", seeded)}>a seed</option>{tests}{more}</select>'
         f"{html.CHEVRON}</span>"
         f'<span class="field{"" if seeded else " off"}"><label for="seed-{which}">Seed</label>'
-        f'<input id="seed-{which}" type="text" inputmode="numeric" autocomplete="off" value="{attribute(seed)}"'
+        f'<input id="seed-{which}" type="text" title="{words.SEED}" inputmode="numeric" autocomplete="off"'
+        f' value="{attribute(seed)}"'
         f' {sends} data-number="source" data-min="0" data-max="{recipes.MAX_SEED}"></span>'
     )

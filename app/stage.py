@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app import html, recipes
+from app import html, recipes, words
 from app.client import Answer, ApiError, Card, SampleImage
 from app.html import attribute, icon, intent, pixels, text
 from app.mixing import name
@@ -30,12 +30,14 @@ def toolbar(card: Card, session: Session, answer: Answer | None) -> str:
     gallery = session.view.gallery
     return (
         '<div class="bar1"><span class="field"><label for="seed">Seed</label>'
-        f'<input id="seed" type="text" value="{seed}" inputmode="numeric" data-number="seed" data-min="0"'
+        f'<input id="seed" type="text" title="{words.SEED}" value="{seed}" inputmode="numeric"'
+        f' data-number="seed" data-min="0"'
         f' data-max="{recipes.MAX_SEED}" autocomplete="off">'
         f'<button type="button" class="mini" {intent("new_seed")} aria-label="New seed" title="New seed (N)">'
         f"{icon(html.DICE)}</button></span>"
         '<span class="field"><label for="n">Images</label>'
-        f'<input id="n" type="text" value="{n}" inputmode="numeric" data-number="images" data-min="1"'
+        f'<input id="n" type="text" title="{words.IMAGES}" value="{n}" inputmode="numeric"'
+        f' data-number="images" data-min="1"'
         f' data-max="{card.limits.max_images}" autocomplete="off" size="3"></span>'
         f'<button type="button" class="btn icon line" {intent("gallery", on=not gallery)} aria-label="All images"'
         f'{html.state("pressed", gallery)} title="All images at once">{icon(html.GRID)}</button>'
@@ -87,15 +89,15 @@ def status(card: Card, session: Session, answer: Answer) -> str:
         f' title="The {n} seeds after" aria-label="Next {n} seeds">{icon(html.FORTH)}</button></span>'
     )
     facts = (
-        first,
-        f"T <b>{in_words(answer.recipe['temperature'])}</b>",
-        f"<b>{answer.levels_computed} of {len(card.levels)}</b> levels computed",
-        took,
+        (first, words.SEED),
+        (f"T <b>{in_words(answer.recipe['temperature'])}</b>", words.TEMPERATURE),
+        (f"<b>{answer.levels_computed} of {len(card.levels)}</b> levels computed", words.COMPUTED),
+        (took, words.TIME),
     )
-    said = "".join(f"<span>{fact}</span>" for fact in facts)
+    said = "".join(f"<span{words.tip(about)}>{fact}</span>" for fact, about in facts)
     return (
         f'{note(session)}<div class="stat"><p class="idle" role="status">{said}</p>'
-        f'<p class="wait">{_what_is_computed(card, session)}</p>{pages}</div>{_edits(session)}'
+        f'<p class="wait"{words.tip(words.IMAGES)}>{_what_is_computed(card, session)}</p>{pages}</div>{_edits(session)}'
     )
 
 
@@ -168,7 +170,7 @@ def _below(card: Card, session: Session, images: Sequence[SampleImage]) -> str:
 def _strip(title: str, caption: str, content: str) -> str:
     inside = content if content.startswith("<") else f'<p class="mut none">{content}</p>'
     return (
-        f'<div><div class="hd"><h2>{title}</h2><span class="mut">{caption}</span></div>'
+        f'<div><div class="hd"{words.tip(words.DRAWN)}><h2>{title}</h2><span class="mut">{caption}</span></div>'
         f'<div class="im">{inside}</div></div>'
     )
 
@@ -214,7 +216,8 @@ def _edits(session: Session) -> str:
         for edit in edits
     ]
     return (
-        f'<p class="edits"><span>Edited: {"; ".join(parts)}.</span><button type="button" class="btn"'
+        f'<p class="edits"><span{words.tip(words.LEVEL)}>Edited: {"; ".join(parts)}.</span>'
+        f'<button type="button" class="btn"'
         f" {intent('drop_edits')}>{icon(html.CLOSE)}Remove</button></p>"
     )
 

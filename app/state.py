@@ -18,6 +18,7 @@ MANY_LEVELS = 20  # from here on the groups of the rail are folded
 STRIP = 8  # draws in a strip
 
 T = TypeVar("T")
+Tab = Literal["effect", "bits", "map", "rate"]  # of the inspector
 FreshSeed = Callable[[], int]
 
 
@@ -55,7 +56,7 @@ class View:
 
     level: int = 0
     image: int = 0
-    tab: Literal["effect", "bits"] = "effect"
+    tab: Tab = "effect"
     gallery: bool = False
     locks: frozenset[int] = frozenset()
     open: frozenset[str] = frozenset()

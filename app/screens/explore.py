@@ -37,7 +37,7 @@ class Explore(Screen):
         (
             Box("left", ("rail",)),
             Box("stage", ("toolbar", "pictures", "status", "strips")),
-            Box("inspector", ("head", "itabs", "effect", Plot("bits"), "foot"), classes="card insp"),
+            Box("inspector", ("head", "itabs", "effect", Plot("bits"), "encoded", "foot"), classes="card insp"),
         ),
         row=True,
     )
@@ -66,7 +66,7 @@ class Explore(Screen):
     @classmethod
     def restored(cls, session: Session, card: Card, query: Query) -> Session:
         locks = {number(lock) for lock in query.get("locks", "").split(",")}
-        if query.get("tab") in ("effect", "bits"):
+        if query.get("tab") in inspector.TABS:
             session = session.seen(tab=query["tab"])
         return session.seen(
             image=number(query.get("image")) or 0,
@@ -101,9 +101,18 @@ class Explore(Screen):
         return Shown(regions, answer, answer.token)
 
     async def settle(self, card: Card, session: Session) -> AsyncIterator[Regions]:
+        if session.view.tab in ("map", "rate"):
+            yield {"encoded": await self._encoded(card, session)}
         yield {"strips": await self._strips(card, session)}
         await self._measure(card, session)
         yield self._inspected(card, session)
+
+    async def _encoded(self, card: Card, session: Session) -> str:
+        """What a tab shows that encodes the image first."""
+        subject = {"recipe": recipes.with_output(recipes.single(session.recipe, session.view.image), "mean")}
+        if session.view.tab == "map":
+            return inspector.map_pane(card, await self.client.rate_maps(card.id, subject))
+        return inspector.rate_pane(session, await self.client.progressive(card.id, subject))
 
     async def _strips(self, card: Card, session: Session) -> str:
         level, locks = session.view.level, session.view.locks

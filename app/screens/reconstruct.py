@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 from app import recipes, reconstruct, reconstructing, stage
-from app.client import ApiError, Card, Recipe
+from app.client import ApiError, Card, Progressive, Recipe
 from app.intents import Intent, Upload
+from app.measure import LARGE
 from app.reconstructing import Reconstruction, Source
-from app.screens.screen import Box, Regions, Screen, Shown
+from app.screens.screen import Asking, Box, Regions, Screen, Shown
 from app.state import FreshSeed, Session
 
 
@@ -17,6 +21,10 @@ class Reconstruct(Screen):
     title = "Reconstruct"
     layout = Box("reconstruct", ("question", "rec_status", Box("rec", ("picker", "kept", "curve"), row=True), "steps"))
     trouble = later_trouble = "rec_status"
+
+    def __init__(self, asking: Asking) -> None:
+        super().__init__(asking)
+        self._peers: dict[tuple[str, str], tuple[Progressive, ...]] = {}  # by model and what the others do
 
     @classmethod
     def first(cls, card: Card) -> Reconstruction:
@@ -58,7 +66,22 @@ class Reconstruct(Screen):
             "rec_status": stage.note(session),
             "picker": reconstruct.picker(card, now, await self.asking.examples(card)),
             "kept": reconstruct.view(card, now, found, maps),
-            "curve": reconstruct.curve(now, found),
+            "curve": reconstruct.curve(now, found, self._peers.get((card.id, now.others), ())),
             "steps": reconstruct.strip(card, now, found),
         }
         return Shown(regions, step, recipes.to_token(step.recipe))
+
+    async def settle(self, card: Card, session: Session) -> AsyncIterator[Regions]:
+        """The same of all of the model's test images, to compare with; where that is not too much."""
+        now = reconstructing.now(session)
+        known = self._peers.get((card.id, now.others))
+        if known is None and card.latents <= LARGE:
+            asked = [self._progressive(card, {"example": example.index}, now.others) for example in card.examples]
+            known = self._peers[card.id, now.others] = tuple(await asyncio.gather(*asked))
+        if known:
+            found = await self._progressive(card, now.source.subject, now.others)
+            yield {"curve": reconstruct.curve(now, found, known)}
+
+    async def _progressive(self, card: Card, subject: dict[str, Any], others: str) -> Progressive:
+        async with self.asking.background:
+            return await self.client.progressive(card.id, subject, others=others)

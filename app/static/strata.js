@@ -112,7 +112,7 @@ window.strata = (() => {
     for (const tab of element.querySelectorAll("[role=tab]")) { // Gradio's boxes have no role
       const panel = document.getElementById(tab.getAttribute("aria-controls"));
       panel?.setAttribute("role", "tabpanel");
-      panel?.setAttribute("aria-labelledby", tab.id);
+      if (tab.ariaSelected === "true") panel?.setAttribute("aria-labelledby", tab.id);
     }
     const header = element.querySelector("header[data-link]");
     if (header) headed(header);
@@ -431,6 +431,19 @@ window.strata = (() => {
     else if (target.matches?.("[role=tab]") && event.key.startsWith("Arrow")) nextTab(event, target);
     else if (!isText(target)) shortcut(event);
   });
+
+  // What the pointer shows on hover, the keyboard shows on focus: the browser shows titles to the pointer alone.
+  document.addEventListener("focusin", (event) => {
+    const about = event.target.matches(":focus-visible") && event.target.closest("[title]");
+    const tip = document.getElementById("tip");
+    tip.textContent = about ? about.title : "";
+    if (!about) return;
+    const box = event.target.getBoundingClientRect(), below = box.bottom + 8 + tip.offsetHeight < innerHeight;
+    tip.style.top = `${below ? box.bottom + 8 : Math.max(4, box.top - 8 - tip.offsetHeight)}px`;
+    tip.style.left = `${Math.max(8, Math.min(box.left, innerWidth - tip.offsetWidth - 8))}px`;
+  });
+  for (const name of ["focusout", "pointerdown"])
+    document.addEventListener(name, () => { document.getElementById("tip").textContent = ""; });
 
   // The level under the pointer is marked wherever it is shown.
   document.addEventListener("mouseover", (event) => {

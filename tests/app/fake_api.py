@@ -206,11 +206,12 @@ class FakeApi:
         count = len(self.cards[model]["levels"])
         steps = []
         for kept in range(count + 1):
-            now = Reconstruction(Source(**question["subject"]), kept, question["others"])
+            subject = {"example": 0} if "recipe" in question["subject"] else question["subject"]
+            now = Reconstruction(Source(**subject), kept, question.get("others", "mean"))
             cell = self.cell(model, reconstructing.recipe(now, count))
             share = kept / count
             steps.append({**cell, "kept": kept, "bits": 10 * share, "share": share, "mse": 9.0, "psnr": 8.0 + 4 * kept})
-        return {**self.elbo(model, question["subject"]), "others": question["others"], "steps": steps}
+        return {**self.elbo(model, question["subject"]), "others": question.get("others", "mean"), "steps": steps}
 
     def rate_maps(self, model: str, question: dict[str, Any]) -> dict[str, Any]:
         elbo = self.elbo(model, question["subject"])

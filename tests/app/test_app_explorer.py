@@ -20,6 +20,7 @@ from app.screens import AnyIntent
 from app.screens.screen import Regions
 from app.state import Session
 
+EXAMPLES = len(card_document()["examples"])
 READ: TypeAdapter[AnyIntent] = TypeAdapter(AnyIntent)
 
 
@@ -76,7 +77,7 @@ def test_the_image_is_one_request(person: Person) -> None:
 def test_selecting_a_level_asks_for_nothing(person: Person) -> None:
     person.wants().wants({"do": "level", "level": 2})
     assert len(person.api.recipes) == 1
-    assert 'Select level 2" aria-current' in person.regions["rail"]
+    assert 'data-level="2"><button type="button" class="no"' in person.regions["rail"].partition("lrow sel")[2][:60]
 
 
 def test_undo_asks_for_nothing(person: Person) -> None:
@@ -220,9 +221,37 @@ def test_every_step_of_an_image_comes_at_once_and_the_scrubber_asks_for_nothing(
     person.wants({"do": "screen", "name": "reconstruct"})
     assert [recipe["kind"] for recipe in person.api.recipes] == ["progressive", "kl"]
     assert {"picker", "kept", "curve", "steps"} <= set(person.regions)
+    assert "Dashed" not in person.regions["curve"]
+    person.waits()
+    assert len(person.api.recipes) == 2 + EXAMPLES - 1, "the test images to compare with, the first is known"
+    assert f"Dashed: mean of {EXAMPLES} test images" in person.regions["curve"]
     person.api.requests.clear()
-    person.wants({"do": "kept", "kept": 1}).wants({"do": "kept", "kept": 4}).waits()
+    person.wants({"do": "kept", "kept": 1}).wants({"do": "kept", "kept": 4})
+    assert "Dashed" in person.regions["curve"], "what is known is there at once"
+    person.waits()
     assert person.api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("tab", "kind", "shown"), [("map", "kl", "All levels"), ("rate", "progressive", "Levels 0–0:")]
+)
+def test_two_tabs_of_the_inspector_encode_the_image_that_is_selected(
+    person: Person, tab: str, kind: str, shown: str
+) -> None:
+    person.wants({"do": "image", "image": 1}, {"do": "tab", "name": tab}).waits()
+    (asked,) = [recipe for recipe in person.api.recipes if recipe.get("kind") == kind]
+    assert asked["subject"]["recipe"]["source"] == {"seed": recipes.FIRST_SEED + 1}
+    assert shown in person.regions["encoded"]
+    person.api.requests.clear()
+    person.wants({"do": "level", "level": 2}).waits()
+    assert [recipe for recipe in person.api.recipes if recipe.get("kind") == kind] == [], "the dot moves by itself"
+    assert "encoded" not in person.wants({"do": "tab", "name": "effect"}).waits().regions
+
+
+def test_a_large_model_is_not_compared_with_its_test_images() -> None:
+    person = Person(FakeApi({**card_document(), "latents": 4_000_000})).opens()
+    person.wants({"do": "screen", "name": "reconstruct"}).waits()
+    assert [recipe["kind"] for recipe in person.api.recipes] == ["progressive", "kl"]
 
 
 def test_an_upload_is_brought_to_the_models_size_first(person: Person) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fake_api import FakeApi, card_document, make_card
 from test_app_screen import Reader
 
-from app import laddering, levels, recipes
+from app import laddering, levels, recipes, words
 from app.client import Card, Ladder
 from app.laddering import LadderView
 from app.screens import start
@@ -45,7 +45,7 @@ def test_every_number_has_its_unit(card: Card, session: Session) -> None:
     assert page.all("button", aria_label="Select level 0")[0].text == "01.50 bits10 % of all bits"
     said = [element.text for element in page.all("div", **{"class": "tx"})]
     assert said[0] == "Redraws the whole picture.50 % of the ink moves"
-    assert said[3] == "Changes strokes and edges.12 % of the ink moves"
+    assert said[3] == "Changes strokes.12 % of the ink moves"
 
 
 def test_colour_is_told_in_grey_levels(session: Session) -> None:
@@ -113,5 +113,5 @@ def test_nothing_from_outside_becomes_markup(card: Card, session: Session) -> No
     )
     page = Reader(levels.grid(named, session, found(card, session)))
     assert not page.all("script")
-    assert page.all("button", title=nasty)
+    assert page.all("button", title=f"{nasty}. {words.SHARE}")
     assert not Reader(levels.heading(card, replace(session, note=nasty), None)).all("script")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.measure import Effect, Pixels, decode, distance, effects, heat_map, png_url, scale_of
+from app.measure import Effect, Pixels, decode, distance, effects, heat_map, png_url, scale_of, strength, where
 
 
 def image(*values: float) -> Pixels:
@@ -58,3 +58,33 @@ def test_a_map_is_viridis_from_dark_to_yellow() -> None:
     low, high, beyond = decode(base64.b64decode(url.partition(",")[2]))[0]
     assert low.tolist() == pytest.approx(np.array([68, 1, 84]) / 255)
     assert high.tolist() == beyond.tolist() == pytest.approx(np.array([253, 231, 37]) / 255)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (np.s_[:6, :], "at the top"),
+        (np.s_[9:, :], "at the bottom"),
+        (np.s_[:, :5], "on the left"),
+        (np.s_[:, 10:], "on the right"),
+        (np.s_[5:11, 5:11], "in the centre"),
+        (np.s_[:, :], ""),
+        (np.s_[:0, :], ""),
+    ],
+)
+def test_a_place_is_named_where_most_of_a_change_is_there(place: tuple[slice, slice], said: str) -> None:
+    change = np.zeros((16, 16))
+    change[place] = 0.7
+    assert where(change) == said
+
+
+def test_a_frame_is_at_the_edges() -> None:
+    change = np.ones((16, 16))
+    change[2:-2, 2:-2] = 0
+    assert where(change) == "at the edges"
+
+
+def test_the_colours_of_a_map_tell_its_values() -> None:
+    values = np.linspace(0, 1, 64).reshape(8, 8)
+    png = base64.b64decode(heat_map(values, 1.0).partition(",")[2])
+    assert strength(png) == pytest.approx(values, abs=0.01)  # 256 colours

@@ -11,7 +11,7 @@ import pytest
 from fake_api import FakeApi, make_card
 from test_app_screen import Reader
 
-from app import reconstruct, reconstructing
+from app import curve, reconstruct, reconstructing
 from app.client import Card, Progressive, RateMaps
 from app.measure import decode, signed_map
 from app.reconstructing import Reconstruction, Source
@@ -76,7 +76,7 @@ def test_an_image_that_is_met_exactly_has_no_end_of_decibel(found: Progressive) 
 def test_the_cost_stands_beside_the_data_sets(found: Progressive) -> None:
     page = Reader(reconstruct.curve(NOW, found))
     assert page.all("h2", **{"class": "cost"})[0].text == "12.0 nats, 0.114 bits/dim"
-    assert "−ELBO. 25 % cheaper than the mean of 10,000 test images (ELBO)." in [p.text for p in page.all("p")]
+    assert "−ELBO. 25 % cheaper than the mean of 10,000 test images, 0.152 (ELBO)." in [p.text for p in page.all("p")]
     dear = found.model_copy(update={"bits_per_dim": 0.304})
     assert "100 % dearer" in reconstruct.curve(NOW, dear)
     assert "The data set was not measured" in reconstruct.curve(NOW, found.model_copy(update={"dataset": None}))
@@ -105,3 +105,22 @@ def test_extra_is_red_missing_is_blue_and_nothing_is_white() -> None:
     assert red[0] > 150 > red[2]
     assert blue[2] > 150 > blue[0]
     assert white.min() == white.max() == 247
+
+
+def test_the_cost_is_one_mark_among_those_of_the_test_images(found: Progressive) -> None:
+    peers = [found.model_copy(update={"bits_per_dim": cost}) for cost in (0.05, 0.1, 0.2)]
+    page = Reader(reconstruct.curve(NOW, found, peers))
+    assert "Cheaper than 1 of the model’s 3 test images. Dashed: mean of the test set." in [
+        p.text for p in page.all("p")
+    ]
+    assert len(page.all("path", **{"class": "peer"})) == 3
+    assert "this image 0.114" in [element.text for element in page.all("text")]
+    assert not Reader(reconstruct.curve(NOW, found)).all("path", **{"class": "peer"})
+
+
+def test_the_mean_curve_is_the_mean_of_every_step(found: Progressive) -> None:
+    better = [step.model_copy(update={"psnr": (step.psnr or 0) + 2, "bits": step.bits + 1}) for step in found.steps]
+    expected = [(step.bits + 0.5, (step.psnr or 0) + 1) for step in found.steps]
+    assert np.array(curve.mean_points([found.steps, better])) == pytest.approx(np.array(expected))
+    exact = [*better[:-1], better[-1].model_copy(update={"psnr": None})]
+    assert len(curve.mean_points([found.steps, exact])) == len(found.steps) - 1

@@ -46,7 +46,9 @@ def test_all_that_it_shows_has_a_place(screen: type[Screen], session: Session) -
             found |= regions
         return found
 
-    assert set(asyncio.run(all_of_it())) == set(screen.layout.regions)
+    found, places = set(asyncio.run(all_of_it())), set(screen.layout.regions)
+    assert found <= places
+    assert places - found <= {"encoded"}, "which belongs to two tabs of the inspector, of which neither is open"
 
 
 def test_what_a_new_link_says_is_how_the_screen_starts(screen: type[Screen], session: Session) -> None:

@@ -6,13 +6,14 @@ The screens come from app/screens, so a further one is looked at as well.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ANSWER_MS, Screen, Site, watched
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.screens import NAMES
 
@@ -26,6 +27,16 @@ WCAG = {
 CONTROLS = "button:not([disabled]), a[href], input:not([disabled]), select, textarea, [tabindex]"
 BY_TAB = f"""() => [...document.querySelectorAll("{CONTROLS}")].filter((element) => element.tabIndex >= 0
     && element.checkVisibility({{ visibilityProperty: true }}) && !element.closest("dialog, .plotly"))"""
+# Text with a digit, and fields that hold one, without a title here or around; Plotly's plot explains itself on hover.
+UNEXPLAINED = """() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+    while (walker.nextNode())
+        if (/\\d/.test(walker.currentNode.data)) found.push(walker.currentNode.parentElement);
+    found.push(...document.querySelectorAll("input[type=text], input[type=range]"));
+    return found.filter((element) => element.checkVisibility({ visibilityProperty: true })
+        && !element.closest("script, style, option, dialog, .vh, .js-plotly-plot, [title]")
+        && !element.closest("svg")?.querySelector("title")).map((element) => element.outerHTML.slice(0, 160));
+}"""
 FOCUS = """() => {
     const now = document.activeElement, ring = (e) => e && getComputedStyle(e).outlineStyle !== "none";
     return { at: window.stops.indexOf(now), body: now === document.body, what: now.outerHTML.slice(0, 160),
@@ -33,38 +44,77 @@ FOCUS = """() => {
 }"""
 
 
+@dataclass
+class Look:
+    """Pages of one size and theme: each screen is opened once, and looked at by several tests."""
+
+    context: BrowserContext
+    site: Site
+    screens: dict[str, Screen] = field(default_factory=dict)
+
+    def opened(self, query: str) -> Page:
+        """The page with all that the screen shows, also what takes a moment."""
+        if query not in self.screens:
+            self.screens[query] = watched(self.context.new_page(), self.site)
+            self.screens[query].page.goto(f"{self.site.app}/?screen={query}")
+        page = self.screens[query].page
+        page.bring_to_front()
+        expect(page.locator("html[data-settled]")).to_be_attached(timeout=ANSWER_MS)
+        return page
+
+
 @pytest.fixture(scope="module", params=[(size, theme) for size in SIZES for theme in ("light", "dark")], ids="-".join)
-def look(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Screen]:
-    """A page of one size and theme, which must not complain, nor ask anybody else for anything."""
+def look(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Look]:
+    """Pages that must not complain, nor ask anybody else for anything."""
     size, theme = request.param
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
-    screen = watched(context.new_page(), site)
-    yield screen
+    look = Look(context, site)
+    yield look
     context.close()
-    assert screen.foreign == []
-    assert screen.complaints == []
-
-
-def opened(look: Screen, name: str) -> Page:
-    """The page with all that the screen shows, also what takes a moment."""
-    look.page.goto(f"{look.site.app}/?screen={name}")
-    expect(look.page.locator("html[data-settled]")).to_be_attached(timeout=ANSWER_MS)
-    return look.page
+    assert [said for screen in look.screens.values() for said in (*screen.foreign, *screen.complaints)] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_has_no_barrier_of_level_a_or_aa(look: Screen, name: str) -> None:
-    found = Axe().run(opened(look, name), options=WCAG).response
+def test_it_has_no_barrier_of_level_a_or_aa(look: Look, name: str) -> None:
+    found = Axe().run(look.opened(name), options=WCAG).response
     assert found["passes"], "axe looked at nothing"
     assert [_told(violation) for violation in found["violations"]] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_cut_off_covered_or_beside_the_page(look: Screen, name: str, root: Path) -> None:
-    page = opened(look, name)
+def test_nothing_is_cut_off_covered_or_beside_the_page(look: Look, name: str, root: Path) -> None:
+    page = look.opened(name)
     assert page.evaluate(_boxes(root)) == []
     if name == "explore" and page.viewport_size == {"width": 1280, "height": 800}:
+        assert page.evaluate("document.scrollingElement.scrollHeight") <= 800
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_explains_itself(look: Look, name: str) -> None:
+    assert look.opened(name).evaluate(UNEXPLAINED) == []
+
+
+def test_the_keyboard_is_told_as_much_as_the_pointer(look: Look) -> None:
+    page = look.opened("explore")
+    page.locator("#seed").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#tip")).to_have_text("New seed (N)")
+    box = page.locator("#tip").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    page.locator("#shown").click()
+    expect(page.locator("#tip")).to_be_empty()
+
+
+@pytest.mark.parametrize("tab", ["map", "rate"])
+def test_the_other_tabs_of_the_inspector_are_as_good(look: Look, tab: str, root: Path) -> None:
+    page = look.opened(f"explore&tab={tab}")
+    expect(page.locator("#r-encoded")).to_have_attribute("aria-labelledby", f"itab-{tab}")
+    assert [_told(violation) for violation in Axe().run(page, options=WCAG).response["violations"]] == []
+    assert page.evaluate(_boxes(root)) == []
+    assert page.evaluate(UNEXPLAINED) == []
+    if page.viewport_size == {"width": 1280, "height": 800}:
         assert page.evaluate("document.scrollingElement.scrollHeight") <= 800
 
 
@@ -84,8 +134,8 @@ def test_boxes_that_are_wrong_are_found(screen: Screen, style: str, said: str, r
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_control_can_be_reached_by_keys_and_shows_that_it_is(look: Screen, name: str) -> None:
-    page = opened(look, name)
+def test_every_control_can_be_reached_by_keys_and_shows_that_it_is(look: Look, name: str) -> None:
+    page = look.opened(name)
     page.evaluate(f"window.stops = ({BY_TAB})(); document.activeElement.blur()")
     controls = int(page.evaluate("window.stops.length"))
     assert controls > 10
