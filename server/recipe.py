@@ -88,6 +88,8 @@ class LevelChange(Strict):
     mode: Literal["sample", "mean"] = "sample"
 
 
+UNCHANGED = LevelChange()
+
 ArrayName = Literal["latents", "prior_mean", "prior_scale"]
 
 

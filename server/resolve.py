@@ -12,7 +12,7 @@ from model_zoo.manifest import Manifest
 from server.discrete import discrete_faults
 from server.edits import ResolvedEdit, ResolvedInterpolate, ResolvedKeep, ResolvedSwap
 from server.fields import MAX_SEED
-from server.recipe import Fault, LevelChange, Output, Recipe, RecipeError, Schedule, fault
+from server.recipe import UNCHANGED, Fault, LevelChange, Output, Recipe, RecipeError, Schedule, fault
 from server.resolve_edits import resolve_edits, settle_encoded
 from server.sources import (
     Encoded,
@@ -64,7 +64,7 @@ class Resolved(Recipe):
         return self.n * (1 + looks) + len(references(self))
 
     def change(self, level: int) -> LevelChange:
-        return self.levels.get(str(level), LevelChange())
+        return self.levels.get(str(level), UNCHANGED)
 
     def drawn_at(self, level: int) -> float:
         """The temperature that a level is drawn at before any edit."""
@@ -202,7 +202,7 @@ def _changes(recipe: Recipe, manifest: Manifest, faults: list[Fault]) -> dict[st
         if key not in keys:
             detail = f"No such level; this model has levels 0 to {len(manifest.levels) - 1}"
             faults.append(fault(detail, "levels", key))
-    changed = {key: change for key, change in recipe.levels.items() if change != LevelChange()}
+    changed = {key: change for key, change in recipe.levels.items() if change != UNCHANGED}
     return {key: changed[key] for key in keys if key in changed}
 
 

@@ -8,7 +8,7 @@ from time import monotonic, perf_counter
 from typing import Annotated, Any
 
 import onnxruntime
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from server.answers import JSON, MEDIA_TYPES, NPZ, PNG, npz, one_png, sample_answer
@@ -35,9 +35,6 @@ class Timed:
 
 
 def install_sample(app: FastAPI, service: Service) -> None:
-    direct = APIRouter(route_class=Direct)
-
-    @direct.post("/v1/models/{model_id}/sample", **describe_sample(body=True))
     async def sample_images(model_id: str, request: Request) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
         sent_type(request, (JSON,))
@@ -48,9 +45,10 @@ def install_sample(app: FastAPI, service: Service) -> None:
         resolved, stored = await service.settle(call, model, recipe)
         return await answer(call, model, resolved, stored, media_type, {"Cache-Control": "no-store"})
 
-    app.include_router(direct)
+    path, description = "/v1/models/{model_id}/sample", describe_sample(body=True)
+    app.router.add_api_route(path, sample_images, methods=["POST"], route_class_override=Direct, **description)
 
-    @app.get("/v1/models/{model_id}/sample", **describe_sample(body=False))
+    @app.get(path, **describe_sample(body=False))
     async def sample_permalink(model_id: str, request: Request, r: Token) -> Response:
         model, media_type = service.find_ready(model_id), accepted(request)
         service.refuse_when_full()

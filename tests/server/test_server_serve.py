@@ -195,7 +195,7 @@ def test_a_full_queue_refuses_before_anything_reads_the_request(slow: None, toy_
         threads = [threading.Thread(target=httpx.post, args=(address + SAMPLE,), kwargs={"json": {}}) for _ in range(2)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: service.admission.full)
+        wait_for(lambda: service.admission.running == 1 and service.admission.full)
         refused = client.post(SAMPLE, content=b"no JSON", headers={"X-Request-Id": "r-1"})
         assert (refused.status_code, refused.json()["type"]) == (429, "/problems/busy")
         assert refused.headers["content-type"] == "application/problem+json"
