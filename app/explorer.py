@@ -13,6 +13,7 @@ from secrets import randbelow
 
 from app import header, recipes, screens, stage
 from app.client import Answer, ApiError, Card, Client, Unavailable
+from app.dropped import Restore, carried
 from app.intents import ChooseModel, Intent
 from app.screens import SCREENS
 from app.screens.screen import Asking, Query, Regions, Screen, Shown
@@ -103,7 +104,25 @@ class Explorer:
             session = screens.apply(session, [intent], card, self._fresh_seed)
             for screen in self._screens.values():
                 session = await screen.asked(card, session, intent)
+            if isinstance(intent, Restore):
+                session = await self._dropped(session, intent)
         return screens.fitting(session, self.card(session))
+
+    async def _dropped(self, session: Session, dropped: Restore) -> Session:
+        """Explore with the recipe that a PNG carries. Where that cannot be, nothing changes, and it is told."""
+        found = carried(dropped.data)
+        if found is None:
+            return replace(session, note="This file is no PNG that carries a recipe.")
+        if found.model not in self._cards:
+            return replace(session, note=f"This image was made by {found.model}, which the server has not got.")
+        try:
+            answer = await self._client.sample(found.model, found.recipe)
+        except ApiError as error:
+            return replace(session, note=f"The recipe in this image cannot be used: {error.sentence}")
+        if found.model != session.model:
+            fresh = screens.start(self._cards[found.model]).seen(theme=session.view.theme)
+            session = replace(fresh, seq=session.seq)
+        return replace(session.changed(recipes.from_resolved(answer.recipe)).seen(image=0), screen="explore")
 
     async def _restored(self, card: Card, query: Query) -> Session:
         """What the link says; where the server refuses its recipe, without that and saying so."""

@@ -15,6 +15,7 @@ from app import exploring
 from app import intents as do
 from app.client import Card
 from app.comparing import CompareIntent
+from app.dropped import Restore
 from app.editing import EditIntent
 from app.exploring import ExploreIntent
 from app.intents import CommonIntent, Intent
@@ -38,6 +39,7 @@ from app.touring import LearnIntent
 SCREENS: tuple[type[Screen], ...] = (Explore, Levels, Mix, Reconstruct, Edit, Morph, Compare, Learn)
 AnyIntent = Annotated[
     CommonIntent
+    | Restore
     | ExploreIntent
     | LevelsIntent
     | MixIntent

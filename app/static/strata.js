@@ -269,9 +269,19 @@ window.strata = (() => {
   function upload(file) {
     if (!file) return;
     if (!KINDS.includes(file.type)) return say("Choose a PNG, JPEG or WebP file");
+    read(file, (data) => send({ do: "upload", media_type: file.type, data }));
+  }
+
+  // Anywhere else than where images are encoded, a PNG that was made here brings its recipe back.
+  function restore(file) {
+    if (file?.type !== "image/png") return say("Drop a PNG that was made here");
+    read(file, (data) => send({ do: "restore", data }));
+  }
+
+  function read(file, then) {
     if (file.size > UPLOAD_BYTES) return say("The file is larger than 8 MiB");
     const reader = new FileReader();
-    reader.onload = () => send({ do: "upload", media_type: file.type, data: reader.result.split(",")[1] });
+    reader.onload = () => then(reader.result.split(",")[1]);
     reader.readAsDataURL(file);
   }
 
@@ -410,9 +420,9 @@ window.strata = (() => {
 
   for (const name of ["dragover", "drop"])
     document.addEventListener(name, (event) => {
-      if (!event.target.closest?.("#reconstruct,#compare")) return;
-      event.preventDefault();
-      if (name === "drop") upload(event.dataTransfer.files[0]);
+      if (!event.dataTransfer.types.includes("Files")) return;
+      event.preventDefault(); // or else the browser would leave the page for the file
+      if (name === "drop") (event.target.closest("#reconstruct,#compare") ? upload : restore)(event.dataTransfer.files[0]);
     });
 
   for (const name of ["pointerdown", "pointermove", "keyup"])
