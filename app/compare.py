@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from app import comparing, header, html, rail
+from app import comparing, header, html, rail, words
 from app.client import Answer, Card, Group, SampleImage
 from app.comparing import Comparison, Resolution
 from app.costs import Side
@@ -15,6 +15,7 @@ from app.html import attribute, icon, intent, pixels, text
 from app.measure import decode, mean_change, psnr, signed_map
 from app.recipes import MAX_SEED
 from app.reconstruct import KINDS, UPLOAD
+from app.words import tip
 
 BIG, BIG_OF_FOUR, BIG_NARROW, TILE = 224, 196, 140, 56
 PICKED = 5  # test images to choose from
@@ -45,14 +46,15 @@ def source(a: Card, b: Card, now: Comparison, urls: Sequence[str]) -> str:
     asked = "the seed" if chosen is None else text(chosen.name)
     offer = _offer(a, chosen.example if chosen else None, urls)
     if not comparing.comparable(a, b):
-        offer = f'<p class="mut">{_sizes(a, b)} No image fits both, so they share a seed.</p>'
+        offer = f'<p class="mut"{tip(words.IMAGE_SIZE)}>{_sizes(a, b)} No image fits both, so they share a seed.</p>'
     return (
-        f'<section class="card pad" aria-label="Seed and image"><div class="hd"><h2>Both get {asked}</h2>'
+        f'<section class="card pad" aria-label="Seed and image"><div class="hd">'
+        f"<h2{tip(words.ASKED)}>Both get {asked}</h2>"
         f'<button type="button" class="btn small" {intent("compare_image")}{html.flag("disabled", chosen is None)}>'
         "Seed only</button></div>"
         '<div class="asked"><span class="field"><label for="seed-compare">Seed</label>'
-        f'<input id="seed-compare" type="text" value="{now.seed}" inputmode="numeric" autocomplete="off"'
-        f' data-number="seed-compare" data-min="0" data-max="{MAX_SEED}">'
+        f'<input id="seed-compare" type="text"{tip(words.SEED)} value="{now.seed}" inputmode="numeric"'
+        f' autocomplete="off" data-number="seed-compare" data-min="0" data-max="{MAX_SEED}">'
         f'<button type="button" class="mini" {intent("new_seed")} aria-label="New seed" title="New seed (N)">'
         f"{icon(html.DICE)}</button></span>{offer}</div></section>"
     )
@@ -81,7 +83,7 @@ def temperatures(a: Card, b: Card, now: Comparison) -> str:
         f'<div class="rows" data-live="1" data-rail="{json.dumps(values)}" data-locks="{json.dumps(kept)}"'
         f' data-groups="{json.dumps([[index] for index in range(len(shown))])}" data-default="1"'
         f' data-do="compare_temperature" data-names="{attribute(json.dumps([one.name for one in shown]))}">{rows}</div>'
-        f'<p class="rfoot">Upper bar: A, lower bar: B. {note}</p></section>'
+        f'<p class="rfoot"{tip(words.TEMPERATURE)}>Upper bar: A, lower bar: B. {note}</p></section>'
     )
 
 
@@ -155,8 +157,9 @@ def _row(one: Resolution, index: int, value: float, widest: float, locked: bool)
     label = f"{html.spoken(one.name)}, temperature of {one.only or 'both'}"
     only = f'<small title="The other model has no level of {name}">only {one.only}</small>' if one.only else ""
     return (
-        f'<span class="no"><b>{name}</b>{only}</span>{rail.track(value, bars, label, [index], locked)}'
-        f'<output class="t">{value:.2f}</output>{_bits(one.a)}{_bits(one.b)}'
+        f'<span class="no"{tip(words.RESOLUTION)}><b>{name}</b>{only}</span>'
+        f"{rail.track(value, bars, label, [index], locked)}"
+        f'<output class="t"{tip(words.TEMPERATURE)}>{value:.2f}</output>{_bits(one.a)}{_bits(one.b)}'
     )
 
 
@@ -164,7 +167,7 @@ def _bits(group: Group | None) -> str:
     if group is None:
         return '<span class="b">–</span>'
     count = f"{len(group.levels)} level{'s' if len(group.levels) > 1 else ''}"
-    return f'<span class="b" title="{count}">{html.bits(group.kl_bits, 1)}</span>'
+    return f'<span class="b"{tip(f"{count}. {words.RATE}")}>{html.bits(group.kl_bits, 1)}</span>'
 
 
 def _switch(one: Resolution, kept: bool) -> str:
@@ -190,32 +193,34 @@ def _side(side: Side, box: int, original: str | None, api: str) -> str:
     address = urlencode({"model": card.id, "screen": "explore", "r": side.answer.token})
     opened = f'<a class="btn small" href="?{attribute(address)}" title="Image {letter} in Explore">Explore</a>'
     extra = f'id="side-{letter.lower()}" data-sha256="{attribute(side.image.sha256)}"'
-    facts = _closeness(side.image, original) if original else f"seed {side.image.seed}"
-    return _figure(card, box, side.image.url, f"{letter}: {text(card.id)}", facts, f"{copies}{opened}", extra)
+    facts = _closeness(side.image, original) if original else f"<span{tip(words.SEED)}>seed {side.image.seed}</span>"
+    return _figure(card, box, side.image.url, f"{letter}: {card.id}", facts, f"{copies}{opened}", extra)
 
 
 def _closeness(image: SampleImage, original: str) -> str:
     near = psnr(decode(image.png), decode(b64decode(original)))
     said = "the image itself" if near is None else f"{near:.1f} dB PSNR"
-    return f'<span title="Peak signal to noise ratio: higher is closer to the image" tabindex="0">{said}</span>'
+    return f'<span{tip(words.PSNR)} tabindex="0">{said}</span>'
 
 
 def _difference(a: Side, b: Side, box: int) -> str:
     one, other = decode(a.image.png), decode(b.image.png)
     amount = f"{mean_change(one, other):.1f} grey levels on average"
-    facts = f'<span title="Mean absolute difference of all pixels, of 255" tabindex="0">{amount}</span>'
-    words = '<span class="mut">Red: B brighter. Blue: A brighter.</span>'
-    return _figure(a.card, box, signed_map(other - one), "Difference, B − A", facts, words, 'id="difference"')
+    facts = f'<span{tip(words.DIFFERENCE)} tabindex="0">{amount}</span>'
+    colours = '<span class="mut">Red: B brighter. Blue: A brighter.</span>'
+    return _figure(a.card, box, signed_map(other - one), "Difference, B − A", facts, colours, 'id="difference"')
 
 
 def _no_difference(a: Card, b: Card) -> str:
-    return f'<figure class="none"><p class="mut"><b>No difference image.</b> {_sizes(a, b)}</p></figure>'
+    said = f"<b>No difference image.</b> {_sizes(a, b)}"
+    return f'<figure class="none"><p class="mut"{tip(words.IMAGE_SIZE)}>{said}</p></figure>'
 
 
 def _figure(card: Card, box: int, url: str, name: str, facts: str, below: str, extra: str) -> str:
     return (
         f"<figure>{pixels(url, card.image, box, name, narrow=BIG_NARROW, extra=extra)}"
-        f'<figcaption class="cap"><b>{name}</b>{facts}<div class="ways">{below}</div></figcaption></figure>'
+        f'<figcaption class="cap"><b{tip(name)}>{text(name)}</b>{facts}'
+        f'<div class="ways">{below}</div></figcaption></figure>'
     )
 
 

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from app import comparing, html
+from app import comparing, html, words
 from app.client import Answer, Card, Group, Metric, RateMaps, SampleImage
 from app.comparing import Resolution
 from app.html import attribute, text
 from app.laddering import inactive
+from app.words import tip
 
 LISTED = 16  # levels whose bits are read out one by one
 
-RATE = "The rate of a level: the bits that it adds to what the levels above it say of an image"
-COST = "Rate and distortion together: what an image costs in all. Lower is better"
 
 Figure = tuple[str, str, str, str]  # name, explanation, of A, of B
 
@@ -58,12 +57,13 @@ def rates(a: Side, b: Side) -> str:
         for index, one in enumerate(shown)
     )
     sides = "".join(
-        f'<span class="total">{side.letter}<b>{side.bits(tuple(range(len(side.card.levels))))}</b>bits</span>'
+        f'<span class="total"{tip(words.RATE)}>{side.letter}'
+        f"<b>{side.bits(tuple(range(len(side.card.levels))))}</b>bits</span>"
         for side in (a, b)
     )
     return (
         '<section class="card pad rates" aria-label="Rate by level"><div class="hd"><h2>Rate by level</h2>'
-        f'<span class="mut" title="{RATE}" tabindex="0">bits, {_of(a)}</span></div>'
+        f'<span class="mut" title="{words.RATE}" tabindex="0">bits, {_of(a)}</span></div>'
         f'<div class="updown" role="group" tabindex="0" aria-label="Bits of every level"'
         f' style="grid-template-columns:46px {tracks}"><div class="totals">{sides}</div>'
         f"{inside}</div></section>"
@@ -79,14 +79,14 @@ def figures(a: Side, b: Side) -> str:
         _row(a, b, "Latents", "Numbers that an image is made from", lambda side: f"{side.card.latents:,}"),
     ]
     for name in dict.fromkeys(metric.estimator for side in (a, b) for metric in side.card.metrics):
-        rows.append(_row(a, b, _named(name), COST, partial(_likelihood, name)))
+        rows.append(_row(a, b, _named(name), words.COST, partial(_likelihood, name)))
     if a.maps:
-        rows.append(_row(a, b, f"This image, {_named(a.maps.estimator)}", COST, _cost))
+        rows.append(_row(a, b, f"This image, {_named(a.maps.estimator)}", words.COST, _cost))
     body = "".join(
-        f'<tr><th scope="row" title="{attribute(about)}" tabindex="0">{name}</th><td>{of_a}</td><td>{of_b}</td></tr>'
+        f'<tr{tip(about)}><th scope="row" tabindex="0">{name}</th><td>{of_a}</td><td>{of_b}</td></tr>'
         for name, about, of_a, of_b in rows
     )
-    heads = "".join(f'<th scope="col">{side.letter}: {text(side.card.id)}</th>' for side in (a, b))
+    heads = "".join(f'<th scope="col"{tip(words.MODEL)}>{side.letter}: {text(side.card.id)}</th>' for side in (a, b))
     return (
         '<section class="card pad" aria-label="Figures"><h2>Figures</h2>'
         f'<table class="figs"><thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table></section>'
@@ -103,7 +103,8 @@ def _between(a: Side, b: Side, one: Resolution) -> str:
     """The name of a resolution, between what it costs both."""
     only = f"only {one.only}"
     of_a, of_b = (side.bits(group.levels) if group else only for side, group in ((a, one.a), (b, one.b)))
-    return f'<div class="udl"><span>{of_a}</span><b>{html.group_name(one.name)}</b><span>{of_b}</span></div>'
+    inside = f"<span>{of_a}</span><b>{html.group_name(one.name)}</b><span>{of_b}</span>"
+    return f'<div class="udl"{tip(words.BITS)}>{inside}</div>'
 
 
 def _columns(side: Side, group: Group | None, widest: float) -> str:

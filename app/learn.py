@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from app import html, tables
+from app import html, tables, words
 from app.client import Answer, Card, RateMaps
 from app.figures import Figures
 from app.html import attribute, icon, intent, pixels, text
 from app.touring import Control, Row, Step
+from app.words import tip
 
 FEW, MANY = 4, 6  # images beside each other
 SIZES = ((FEW, 168), (MANY, 112))  # the most images, and how large they are
@@ -45,8 +46,9 @@ def heading(steps: Sequence[Step], at: int) -> str:
     )
     onward = "Start again" if last else "Next"
     return (
-        f'<div class="ph"><div><p class="mut" role="status">Step {at + 1} of {len(steps)}'
-        f'<span class="vh">: {text(steps[at].title)}</span></p><h1>{text(steps[at].title)}</h1></div><div class="ctl">'
+        f'<div class="ph"><div><p class="mut" role="status"{tip(words.STEP)}>Step {at + 1} of {len(steps)}'
+        f'<span class="vh">: {text(steps[at].title)}</span></p>'
+        f'<h1{tip(words.STEP)}>{text(steps[at].title)}</h1></div><div class="ctl">'
         f'<button type="button" class="btn line" id="tour-back" {intent("tour_step", step=max(at - 1, 0))}'
         f'{html.flag("disabled", at == 0)} title="The step before (←)">{icon(html.BACK)}Back</button>'
         f'<button type="button" class="btn main" id="tour-next" {intent("tour_step", step=0 if last else at + 1)}'
@@ -65,8 +67,9 @@ def missing(step: Step) -> str:
     """Where the server has none of the step's models."""
     names = " or ".join(text(name) for name in step.models)
     return (
-        '<section class="card pad live"><h2>Not on this server</h2><p class="mut">The images of this step need the '
-        f"model {names}, which this server has not got. The text stands without them; go on with Next.</p></section>"
+        f'<section class="card pad live"><h2>Not on this server</h2><p class="mut"{tip(words.MODEL)}>'
+        f"The images of this step need the model {names}, which this server has not got. The text stands without them; "
+        "go on with Next.</p></section>"
     )
 
 
@@ -90,10 +93,11 @@ def live(
     figures = "".join(_figure(card, picture, box) for picture in shown)
     return (
         f'<section class="card pad live" data-live="1" aria-label="Try it"><div class="hd"><h2>Try it</h2>'
-        f'<span class="mut">model {text(card.id)}</span></div><div class="shots">{figures}</div>'
-        f'{_cost(maps) if maps else ""}<p class="said" role="status"><span class="idle">{control.said}</span>'
+        f'<span class="mut"{tip(words.MODEL)}>model {text(card.id)}</span></div><div class="shots">{figures}</div>'
+        f'{_cost(maps) if maps else ""}<p class="said" role="status"{tip(words.SAID)}>'
+        f'<span class="idle">{control.said}</span>'
         f'<span class="wait">Computing the images</span></p>{_handle(control)}'
-        f'<div class="row2"><p>{text(step.try_)}</p><a class="btn line" id="tour-open"'
+        f'<div class="row2"><p{tip(words.TRY)}>{text(step.try_)}</p><a class="btn line" id="tour-open"'
         f' href="?{attribute(urlencode(opened, safe=","))}">Open in {SCREENS[step.opens]}{icon(html.FORTH)}</a></div>'
         "</section>"
     )
@@ -121,15 +125,16 @@ def _words(paragraph: str) -> str:
 def _figure(card: Card, picture: Picture, box: int) -> str:
     extra = f'data-sha256="{picture.sha256}"' if picture.sha256 else ""
     shown = pixels(picture.url, card.image, box, picture.caption, narrow=NARROW, extra=extra)
-    return f'<figure>{shown}<figcaption class="cap">{text(picture.caption)}</figcaption></figure>'
+    return f'<figure>{shown}<figcaption class="cap"{tip(words.SEED)}>{text(picture.caption)}</figcaption></figure>'
 
 
 def _handle(control: Control) -> str:
     value = f"{control.value:.2f}" if control.by < 1 else f"{control.value:.0f}"
     return (
-        f'<div class="turn"><label for="tour-value">{control.label}</label><input type="range" id="tour-value" min="0"'
-        f' max="{control.high:g}" step="{control.by:g}" value="{control.value:g}" data-tour="1"'
-        f' aria-valuetext="{attribute(control.said)}"><output for="tour-value">{value}</output></div>'
+        f'<div class="turn"{tip(control.label)}><label for="tour-value">{control.label}</label>'
+        f'<input type="range" id="tour-value" min="0" max="{control.high:g}" step="{control.by:g}"'
+        f' value="{control.value:g}" aria-valuetext="{attribute(control.said)}">'
+        f'<output for="tour-value">{value}</output></div>'
     )
 
 

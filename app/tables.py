@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from app import html
+from app import html, words
 from app.client import Card
 from app.figures import Depth, Fit, Inference, Published
 from app.html import attribute, text
+from app.words import tip
 
 
 def rates(card: Card) -> str:
@@ -22,15 +23,15 @@ def rates(card: Card) -> str:
             f' style="height:{100 * (card.levels[index].kl_bits or 0.0) / widest:.1f}%"></i>'
             for index in group.levels
         )
-        + f'</div><div class="udl"><b>{html.group_name(group.name)}</b><span>{html.bits(group.kl_bits, 1)} bits</span>'
-        f"</div></div>"
+        + f'</div><div class="udl"{tip(words.BITS)}><b>{html.group_name(group.name)}</b>'
+        f"<span>{html.bits(group.kl_bits, 1)} bits</span></div></div>"
         for group in card.groups
     )
     total = f"{html.bits(card.bits, 1)} bits in all, mean of the test set"
     return (
         f'<section class="card pad fig" aria-label="Rate by level"><div class="hd">'
-        f"<h2>Rate by level, {text(card.id)}</h2>"
-        f'<span class="mut">{total}</span></div><div class="updown" role="group" tabindex="0"'
+        f"<h2{tip(words.MODEL)}>Rate by level, {text(card.id)}</h2>"
+        f'<span class="mut"{tip(words.RATE)}>{total}</span></div><div class="updown" role="group" tabindex="0"'
         f' aria-label="Bits of every level" style="grid-template-columns:{tracks}">{groups}</div></section>'
     )
 
@@ -62,7 +63,7 @@ def depth(found: Depth) -> str:
     plots = [("data", found.data), *((_levels(fit), fit.points) for fit in found.fits)]
     panels = "".join(
         f'<figure><svg viewBox="0 0 {found.side:g} {found.side:g}" role="img" aria-label="Points: {name}">'
-        f'<path d="{points}"/></svg><figcaption class="cap">{name}</figcaption></figure>'
+        f'<path d="{points}"/></svg><figcaption class="cap"{tip(words.DEPTH)}>{name}</figcaption></figure>'
         for name, points in plots
     )
     widest = max(fit.high for fit in (*found.fits, found.control))
@@ -85,7 +86,7 @@ def published(found: Sequence[Published], cards: Sequence[Card]) -> str:
     theirs = dict.fromkeys(figure.dataset for figure in found)
     names = dict.fromkeys([*(name for name in theirs if name in ours), *ours, *theirs])
     body = "".join(
-        f'<tbody><tr><th scope="rowgroup" colspan="6">{text(name)}</th></tr>{_ours(cards, name)}'
+        f'<tbody><tr><th scope="rowgroup" colspan="6"{tip(words.DATASET)}>{text(name)}</th></tr>{_ours(cards, name)}'
         f"{_theirs(found, name)}</tbody>"
         for name in names
     )
@@ -143,7 +144,8 @@ def _table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f'<tr><th scope="row">{cells[0]}</th>{"".join(f"<td>{cell}</td>" for cell in cells[1:])}</tr>'
+    inside = "".join(f"<td>{cell}</td>" for cell in cells[1:])
+    return f'<tr{tip(words.LIKELIHOOD)}><th scope="row">{cells[0]}</th>{inside}</tr>'
 
 
 def _levels(fit: Fit) -> str:
@@ -153,10 +155,11 @@ def _levels(fit: Fit) -> str:
 def _fit(fit: Fit, name: str, widest: float) -> str:
     spread = f"{fit.low:.2f} to {fit.high:.2f}"
     return (
-        f'<div class="sr two" title="{fit.parameters:,} parameters" tabindex="0"><span>{name}</span><span class="hb">'
+        f'<div class="sr two" title="{fit.parameters:,} parameters. {words.KL}" tabindex="0"><span>{name}</span>'
+        '<span class="hb">'
         f'<i style="width:{70 * fit.mean / widest:.0f}%"></i><b>{fit.mean:.2f} nats</b> ({spread})</span></div>'
     )
 
 
-def _note(words: str) -> str:
-    return f'<p class="mut small">{words}</p>'
+def _note(said: str) -> str:
+    return f'<p class="mut small"{tip(words.MEASURED)}>{said}</p>'

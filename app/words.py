@@ -27,6 +27,18 @@ BITS_MAP = "From black to bright: bits per pixel, the rate of the levels spread 
 PSNR = "Peak signal to noise ratio in decibel: higher is closer to the original"
 COST = "What the image costs in all: rate and distortion, in nats, and in bits for each pixel and channel (bits/dim)"
 IMAGE_SIZE = "Height and width in pixels"
+MODEL = "A model on this server, by its name"
+DIFFERENCE = "Mean absolute difference of all pixels in grey levels (0 to 255)"
+BITS = "Rate in bits of all levels of this resolution"
+LIKELIHOOD = "What an image costs, by its estimator: in nats, and in bits for each pixel and channel (bits/dim)"
+ASKED = "What both models are asked"
+STEP = "Where you are in the tour"
+SAID = "What is fixed and what moves"
+TRY = "Something to try"
+MEASURED = "How it was measured"
+DEPTH = "Points that a model with so many levels draws; data are the truth"
+DATASET = "The images that the models were trained on and measured with"
+KL = "KL divergence in nats: how far the model is from the truth, 0 where it is the truth"
 
 
 def moved(card: Card) -> str:

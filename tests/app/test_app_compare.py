@@ -132,7 +132,7 @@ def test_figures_name_their_estimator_and_a_figure_that_one_lacks_is_a_dash(api:
     page = Reader(costs.figures(side(api, "A", A), Side("B", more, side(api, "B", B).answer)))
     rows = {head.text: head for head in page.all("th", scope="row")}
     assert {"−ELBO", "−log p, IW-100", "Levels", "Latents", "Data set", "Image"} == set(rows)
-    assert all(head.attributes["title"] for head in rows.values())
+    assert len([row for row in page.all("tr") if row.attributes.get("title")]) == len(rows)
     cells = [cell.text for cell in page.all("td")]
     assert "82.5 nats0.152 bits/dim" in cells
     assert cells[-2:] == ["–", "80.0 nats0.140 bits/dim"]

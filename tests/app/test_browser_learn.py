@@ -6,8 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ANSWER_MS, Screen, pixels, watched
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ANSWER_MS, Screen, Site, pixels, watched
 from playwright.sync_api import Browser, expect
+from test_browser_screens import UNEXPLAINED, WCAG
 
 from app import touring
 
@@ -161,9 +163,21 @@ def test_the_link_brings_step_and_value_back(learn: Screen, browser: Browser) ->
     elsewhere.close()
 
 
-def test_no_step_scrolls_sideways_on_a_narrow_page(learn: Screen) -> None:
-    learn.page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_no_step_has_a_barrier_or_scrolls_sideways_and_its_numbers_explain_themselves(
+    site: Site, browser: Browser, width: int, theme: Any
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=theme)
+    look = watched(context.new_page(), site)
+    look.page.goto(f"{site.app}/?screen=learn")
     for step in range(1, len(STEPS) + 1):
-        is_at(learn, step)
-        assert learn.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), step
-        learn.page.locator("#tour-next").click()
+        is_at(look, step)
+        assert look.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), step
+        assert look.page.evaluate(UNEXPLAINED) == [], step
+        found = Axe().run(look.page, options=WCAG).response["violations"]
+        assert [(violation["id"], [node["html"][:200] for node in violation["nodes"]]) for violation in found] == [], (
+            step
+        )
+        look.page.locator("#tour-next").click()
+    assert (look.foreign, look.complaints) == ([], [])
+    context.close()

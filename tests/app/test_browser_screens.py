@@ -27,14 +27,15 @@ WCAG = {
 CONTROLS = "button:not([disabled]), a[href], input:not([disabled]), select, textarea, [tabindex]"
 BY_TAB = f"""() => [...document.querySelectorAll("{CONTROLS}")].filter((element) => element.tabIndex >= 0
     && element.checkVisibility({{ visibilityProperty: true }}) && !element.closest("dialog, .plotly"))"""
-# Text with a digit, and fields that hold one, without a title here or around; Plotly's plot explains itself on hover.
+# Text with a digit, and fields that hold one, without a title here or around; Plotly's plot explains itself on hover,
+# and the text of the tour in words.
 UNEXPLAINED = """() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
     while (walker.nextNode())
         if (/\\d/.test(walker.currentNode.data)) found.push(walker.currentNode.parentElement);
     found.push(...document.querySelectorAll("input[type=text], input[type=range]"));
     return found.filter((element) => element.checkVisibility({ visibilityProperty: true })
-        && !element.closest("script, style, option, dialog, .vh, .js-plotly-plot, [title]")
+        && !element.closest("script, style, option, dialog, .vh, .js-plotly-plot, .prose, [title]")
         && !element.closest("svg")?.querySelector("title")).map((element) => element.outerHTML.slice(0, 160));
 }"""
 FOCUS = """() => {
