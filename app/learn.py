@@ -47,7 +47,8 @@ def heading(steps: Sequence[Step], at: int) -> str:
     onward = "Start again" if last else "Next"
     return (
         f'<div class="ph"><div><p class="mut" role="status"{tip(words.STEP)}>Step {at + 1} of {len(steps)}'
-        f'<span class="vh">: {text(steps[at].title)}</span></p><h1>{text(steps[at].title)}</h1></div><div class="ctl">'
+        f'<span class="vh">: {text(steps[at].title)}</span></p>'
+        f'<h1{tip(words.STEP)}>{text(steps[at].title)}</h1></div><div class="ctl">'
         f'<button type="button" class="btn line" id="tour-back" {intent("tour_step", step=max(at - 1, 0))}'
         f'{html.flag("disabled", at == 0)} title="The step before (←)">{icon(html.BACK)}Back</button>'
         f'<button type="button" class="btn main" id="tour-next" {intent("tour_step", step=0 if last else at + 1)}'
