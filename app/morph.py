@@ -6,11 +6,12 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import changing, html, morphing, source_fields
+from app import changing, html, morphing, source_fields, words
 from app.client import Card, Job, Recipe, SampleImage
 from app.html import attribute, icon, intent, pixels, text
 from app.morphing import Film, Format
 from app.state import Session
+from app.words import tip
 
 KEY, BIG, BIG_NARROW, TILE = 84, 252, 336, 56
 
@@ -58,7 +59,8 @@ def keyframes(card: Card, film: Film, images: Sequence[SampleImage]) -> str:
     reason = f'<span class="mut">{ONLY_SEEDS}</span>' if morphing.only_seeds(card) else ""
     return (
         '<section class="card pad keys" aria-label="Images"><div class="hd">'
-        f'<h2>Images <span class="mut">{count} of at most {morphing.MAX_KEYFRAMES}</span></h2>{reason}'
+        f'<h2>Images <span class="mut" title="The images in order, and how many a film may have">{count} of'
+        f" at most {morphing.MAX_KEYFRAMES}</span></h2>{reason}"
         f'<button type="button" class="btn line" {intent("morph_add")}{full} title="One more image at the end">'
         f'{icon(PLUS)}Add</button></div><ol tabindex="0" aria-label="Images in order">{tiles}</ol></section>'
     )
@@ -86,7 +88,8 @@ def player(card: Card, film: Film, frames: Sequence[str]) -> str:
     shown = pixels(frames[0], card.image, BIG, "Frame 1", narrow=BIG_NARROW, extra='id="film"')
     return (
         f'<section class="card pad player" aria-label="Preview">{shown}<div><h2>Preview</h2>'
-        f'<p id="filmsaid">{_where(film, 0)}</p><p class="mut">{len(frames)} of the {film.frames} frames.</p>'
+        f'<p id="filmsaid"{tip(words.FRAME)}>{_where(film, 0)}</p>'
+        f'<p class="mut"{tip(words.FRAME)}>{len(frames)} of the {film.frames} frames.</p>'
         f'<input type="range" id="filmat" min="0" max="{len(frames) - 1}" value="0" step="1" aria-label="Frame"'
         f' aria-valuetext="{_where(film, 0)}" title="Arrows: one frame back or on">'
         f'<button type="button" class="btn line" id="filmplay">{icon(PLAY)}Play</button></div></section>'
@@ -106,7 +109,7 @@ def strip(card: Card, film: Film, frames: Sequence[str]) -> str:
         tiles.append(
             f'<button type="button" class="plain{" key" if part == 0 else ""}" data-frame="{index}"'
             f' data-ms="{1000 * seconds:.0f}" data-said="{_where(film, index)}">'
-            f"{pixels(url, card.image, TILE, _where(film, index))}<span>{name}</span></button>"
+            f"{pixels(url, card.image, TILE, _where(film, index))}<span{tip(words.FRAME)}>{name}</span></button>"
         )
     return (
         '<section class="card pad bylevel"><h2>Frame by frame</h2>'
@@ -116,7 +119,8 @@ def strip(card: Card, film: Film, frames: Sequence[str]) -> str:
 
 def waiting(film: Film) -> str:
     """What is being computed. It appears only if that takes a while."""
-    return f'<div class="stat later"><p role="status">Making the way between {len(film.keyframes)} images</p></div>'
+    said = f"Making the way between {len(film.keyframes)} images"
+    return f'<div class="stat later"><p role="status"{tip(words.FRAME)}>{said}</p></div>'
 
 
 def export(card: Card, session: Session, running: bool) -> str:
@@ -131,8 +135,9 @@ def export(card: Card, session: Session, running: bool) -> str:
     off = html.flag("disabled", running or len(film.keyframes) < 2)
     return (
         f'<section class="card pad" aria-label="Export"><h2>Export</h2>{_rows(rows)}<p class="edfig">'
-        f"<span><b>{film.frames}</b> frames</span><span><b>{film.seconds:.1f}</b> seconds</span>"
-        f"<span><b>{size}</b> pixels</span></p>"
+        f"<span{tip(words.FRAME)}><b>{film.frames}</b> frames</span>"
+        f"<span{tip(words.FILM)}><b>{film.seconds:.1f}</b> seconds</span>"
+        f"<span{tip(words.IMAGE_SIZE)}><b>{size}</b> pixels</span></p>"
         f'<button type="button" class="btn line" id="export" {intent("export")}{off}>{icon(html.DOWNLOAD)}'
         "Make the file</button></section>"
     )
@@ -143,7 +148,7 @@ def progress(job: Job) -> str:
     share = f"{100 * job.done / max(1, job.total):.0f}"
     return (
         f'<section class="card pad" aria-label="Export under way">'
-        f'<p role="status"><b>{job.done}</b> of {job.total} images computed</p>'
+        f'<p role="status"{tip(words.FRAME)}><b>{job.done}</b> of {job.total} images computed</p>'
         f'<progress max="100" value="{share}" aria-label="Export">{share} %</progress>'
         f'<button type="button" class="btn line" {intent("cancel_export")}>{icon(html.CLOSE)}Cancel</button></section>'
     )
@@ -181,7 +186,7 @@ def _keyframe(card: Card, recipe: Recipe, image: SampleImage, index: int, count:
     )
     shown = pixels(image.url, card.image, KEY, f"{what}, {name}", extra=f'data-sha256="{attribute(image.sha256)}"')
     return (
-        f"<li>{shown}<div><p><b>{index + 1}</b> {text(name)}</p><div>{moves}</div>"
+        f"<li>{shown}<div><p{tip(words.SEED)}><b>{index + 1}</b> {text(name)}</p><div>{moves}</div>"
         f'<div class="fields">{_source(card, recipe, index, what)}</div></div></li>'
     )
 
