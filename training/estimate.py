@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode  # as torch's own documentation imports it
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from training.activations import checkpoint_activations, checkpointed
 from training.latents import LatentShape
 from training.models.contract import HierarchicalVAE
 from training.models.families import build
@@ -74,10 +75,13 @@ def estimate(recipe: Recipe) -> Estimate:
         output.sum().backward()
         read = [parameter.numel() for parameter in model.parameters() if parameter.grad is not None]
         model.train()
+        again = checkpointed(model) if recipe.schedule.checkpoint_activations else []
+        if again:
+            checkpoint_activations(model)
         mapping = {torch.ops.aten.convolution_backward: convolution_backward_flops}
         with FlopCounterMode(display=False, custom_mapping=mapping) as training:
-            two = _saved_bytes(model, lambda: _step(model, recipe, 2))  # batch norm has no use for one image
-        three = _saved_bytes(model, lambda: _step(model, recipe, 3))
+            two = _saved_bytes(model, lambda: _step(model, recipe, 2), again)  # batch norm has no use for one image
+        three = _saved_bytes(model, lambda: _step(model, recipe, 3), again)
     return Estimate(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         decoder_parameters=sum(read),
@@ -111,8 +115,8 @@ def _step(model: HierarchicalVAE, recipe: Recipe, batch: int) -> None:
     terms.nats.mean().backward()
 
 
-def _saved_bytes(model: HierarchicalVAE, run: Callable[[], None]) -> int:
-    """Bytes that autograd keeps for the backward pass of `run`: every storage once, the weights themselves not."""
+def _saved_bytes(model: HierarchicalVAE, run: Callable[[], None], again: Sequence[nn.Module]) -> int:
+    """Bytes kept for the backward pass of `run`, every storage once; not the weights, of `again` only the inputs."""
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     saved: dict[int, Any] = {}  # keeps the storages alive, so that an address means one storage
 
@@ -122,8 +126,15 @@ def _saved_bytes(model: HierarchicalVAE, run: Callable[[], None]) -> int:
             saved[storage._cdata] = storage
         return tensor
 
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        for tensor in inputs:
+            pack(tensor)
+
+    hooks = [block.register_forward_pre_hook(keep) for block in again]  # their inputs are saved past autograd's hooks
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         run()
+    for hook in hooks:
+        hook.remove()
     return sum(storage.nbytes() for storage in saved.values())
 
 

@@ -64,6 +64,7 @@ class Schedule(Section):
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast; weights stay float32
     channels_last: bool = False
     compile: bool = False
+    checkpoint_activations: bool = False  # blocks are computed again in the backward pass: less memory, more time
     log_every: int = Field(default=50, gt=0)
     save_every: int = Field(default=500, gt=0)
     picture_every: int = Field(default=2000, gt=0)

@@ -33,9 +33,11 @@ from training.events import Events
 from training.hardware import describe_hardware
 from training.models.families import build
 from training.pictures import contact_sheet, save_picture
-from training.recipe import Recipe, RecipeError
+from training.recipe import Recipe, RecipeError, parse_recipe
 from training.run_log import RunLog
 from training.trainer import Report, Trainer
+
+CHANGEABLE = ("steps", "log_every", "save_every", "picture_every", "checkpoint_activations")  # in a run's schedule
 
 
 def train(
@@ -171,9 +173,10 @@ def check_images(recipe: Recipe, shape: tuple[int, ...]) -> None:
 
 
 def check_same_run(recipe: Recipe, stored: dict[str, Any], run: Path) -> None:
-    """Raises RecipeError if the run was begun with another recipe; the number of steps may grow."""
-    wanted, begun = _flat(recipe.model_dump(mode="json")), _flat(stored)
-    free = {f"schedule.{key}" for key in ("steps", "log_every", "save_every", "picture_every")}
+    """Raises RecipeError if the run was begun with another recipe; what changes no result may change."""
+    before = parse_recipe(stored, f"recipe of {run}")  # what it does not say yet, such as a newer key, is as it was
+    wanted, begun = (_flat(each.model_dump(mode="json")) for each in (recipe, before))
+    free = {f"schedule.{key}" for key in CHANGEABLE}
     differing = sorted(key for key in (wanted.keys() | begun.keys()) - free if wanted.get(key) != begun.get(key))
     if differing:
         raise RecipeError(f"{run} was begun with another recipe; these keys differ: {', '.join(differing)}")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from training import distributed
+from training.activations import checkpoint_activations
 from training.data.batches import Batches
 from training.data.images import Images
 from training.latents import standard_noise
@@ -68,6 +69,8 @@ class Trainer:
         self.model = build(recipe.model).to(device)
         if recipe.schedule.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if recipe.schedule.checkpoint_activations:
+            checkpoint_activations(self.model)
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.penalty = NormPenalty(self.model) if recipe.objective.norm_penalty else None
         self.optimiser = make_optimiser(recipe, self.model)

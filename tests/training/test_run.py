@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
-from tiny_recipe import tiny_values, write_idx
+from tiny_recipe import tiny_recipe, tiny_values, write_idx
 from torch import Tensor
 
 from training.__main__ import main
 from training.checkpoint import load_checkpoint
 from training.objective import Bound, Loss
-from training.run import StopSignals
+from training.recipe import RecipeError
+from training.run import StopSignals, check_same_run
 
 STEPS = 80
 PATIENCE = 240  # seconds; a busy machine is no failure
@@ -189,6 +190,14 @@ def test_a_changed_recipe_is_refused_with_the_keys_named(work: Workplace, capsys
     assert main(work.arguments("whole", "--resume", *changes)) == 1
     said = capsys.readouterr().err
     assert "was begun with another recipe; these keys differ: model.zdim, optimiser.lr, seed" in said
+
+
+def test_a_run_from_before_a_key_existed_is_the_same_run_where_the_key_has_its_default() -> None:
+    stored = tiny_recipe().model_dump(mode="json")
+    del stored["schedule"]["compile"]
+    check_same_run(tiny_recipe(checkpoint_activations=True), stored, Path("run"))
+    with pytest.raises(RecipeError, match=r"these keys differ: schedule\.compile$"):
+        check_same_run(tiny_recipe(compile=True), stored, Path("run"))
 
 
 def test_a_finished_run_may_be_made_longer(work: Workplace) -> None:

@@ -75,6 +75,7 @@ class HierarchicalVAE(nn.Module):
     config: ModelConfig
     shapes: list[LatentShape]
     prior: ClassVar[Literal["normal", "bernoulli"]] = "normal"  # of every level; a bernoulli one has z in {0, 1}
+    blocks: ClassVar[tuple[type[nn.Module], ...]] = ()  # what is computed again where memory is short
     labels: Sequence[str] = ()  # of the levels, where a resolution does not say what a level is
 
     def encode(self, image: Tensor, noise: list[Tensor]) -> tuple[Tensor, list[PosteriorLevel]]:

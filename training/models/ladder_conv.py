@@ -187,6 +187,7 @@ class ConvLadder(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`."""
 
     citation = DenseLadder.citation
+    blocks = (Residual,)
     config: ConvLadderConfig
 
     def __init__(self, config: ConvLadderConfig) -> None:

@@ -40,6 +40,7 @@ from training.models.contract import (
 )
 from training.models.flows import FlowPair, MaskedConv2d
 from training.models.nvae_cells import (
+    Cell,
     DecoderCell,
     DecoderCombiner,
     EncoderCell,
@@ -111,6 +112,7 @@ class NVAE(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`."""
 
     citation = "Vahdat, A. and Kautz, J. NVAE: A Deep Hierarchical Variational Autoencoder. NeurIPS 2020."
+    blocks = (Cell,)
     config: NVAEConfig
 
     def __init__(self, config: NVAEConfig) -> None:

@@ -304,6 +304,7 @@ class VDVAE(HierarchicalVAE):
     """The model: keeps the contract of `training.models.contract`."""
 
     citation = "Child, R. Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images. ICLR 2021."
+    blocks = (Block,)
     config: VDVAEConfig
 
     def __init__(self, config: VDVAEConfig) -> None:
