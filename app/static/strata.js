@@ -119,8 +119,14 @@ window.strata = (() => {
     const rail = element.querySelector("[data-rail]");
     if (rail) temperatures.set(rail, JSON.parse(rail.dataset.rail));
     if (rail) reveal(rail);
-    const step = element.querySelector(".prog [aria-pressed=true]");
-    if (step) step.parentElement.scrollLeft = step.offsetLeft - (step.parentElement.clientWidth - step.offsetWidth) / 2;
+    centre(element.querySelector(".prog [aria-pressed=true]"));
+  }
+
+  // In a row that is wider than the page, what is chosen is in its middle.
+  function centre(chosen) {
+    if (!chosen) return;
+    const row = chosen.parentElement, at = chosen.getBoundingClientRect(), box = row.getBoundingClientRect();
+    row.scrollLeft += at.left - box.left - (box.width - at.width) / 2;
   }
 
   // A rail that scrolls shows the level that was selected, once: whoever scrolls on is left alone.
@@ -135,6 +141,8 @@ window.strata = (() => {
 
   // The header says which screen this is, and the link to everything on it.
   function headed(header) {
+    const changed = document.documentElement.dataset.screen !== header.dataset.screen;
+    if (changed) centre(document.querySelector(".tabs [aria-selected=true]"));
     document.documentElement.dataset.screen = header.dataset.screen;
     document.documentElement.dataset.tab = header.dataset.tab;
     if (acked === seq) history.replaceState(history.state, "", `?${header.dataset.link}`);

@@ -77,6 +77,13 @@ def look(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterat
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_own_tab_is_in_sight(look: Look, name: str) -> None:
+    """Also where the tabs are wider than the page."""
+    page = look.opened(name)
+    expect(page.locator(f"#tab-{name}")).to_be_in_viewport(ratio=0.99)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_it_has_no_barrier_of_level_a_or_aa(look: Look, name: str) -> None:
     found = Axe().run(look.opened(name), options=WCAG).response
     assert found["passes"], "axe looked at nothing"
