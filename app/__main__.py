@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from app.client import Client
 
+PATIENCE_S = 600.0  # a ladder of a large model on a CPU takes minutes; what nobody waits for is given up anyway
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
@@ -17,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from app.ui import build, page
 
-    blocks = build(Client.connect(options.api))
+    blocks = build(Client.connect(options.api, timeout=PATIENCE_S))
     print(f"Strata explorer on http://{options.host}:{options.port}  (server: {options.api})", flush=True)
     blocks.launch(server_name=options.host, server_port=options.port, **page())
     return 0
