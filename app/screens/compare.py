@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from app import compare, comparing, costs, html, stage
-from app.client import ApiError, Card, Recipe
+from app.client import Card, Recipe
 from app.comparing import Comparison
 from app.costs import Side
-from app.intents import Intent, Upload
+from app.intents import Intent
 from app.reconstructing import Source
 from app.screens.screen import Box, Query, Regions, Screen, Shown
 from app.state import FreshSeed, Session
@@ -67,14 +67,10 @@ class Compare(Screen):
         return found | ({"both_rail": compare.temperatures(card, other, now)} if other else {})
 
     async def asked(self, card: Card, session: Session, intent: Intent) -> Session:
-        """An upload, as the models see it. What is no image changes nothing, and is told."""
-        if not isinstance(intent, Upload) or session.works_on != self.name:
-            return session
-        try:
-            source = Source(image=await self.asking.picture(card, intent))
-        except ApiError as error:
-            return replace(session, note=error.sentence)
-        return session.pushed("compare", replace(comparing.now(session), picture=source))
+        def put(image: str) -> Session:
+            return session.pushed("compare", replace(comparing.now(session), picture=Source(image=image)))
+
+        return await self.uploaded(card, session, intent, put)
 
     async def show(self, card: Card, session: Session) -> Shown:
         now, other = comparing.now(session), self._other(card, session)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from app import recipes, reconstruct, reconstructing, stage
-from app.client import ApiError, Card, Progressive, Recipe
-from app.intents import Intent, Upload
+from app.client import Card, Progressive, Recipe
+from app.intents import Intent
 from app.measure import LARGE
 from app.reconstructing import Reconstruction, Source
 from app.screens.screen import Asking, Box, Regions, Screen, Shown
@@ -47,14 +47,10 @@ class Reconstruct(Screen):
         return {"question": reconstruct.heading(session)}
 
     async def asked(self, card: Card, session: Session, intent: Intent) -> Session:
-        """An upload, as the model sees it. What is no image changes nothing, and is told."""
-        if not isinstance(intent, Upload) or session.works_on != self.name:
-            return session
-        try:
-            source = Source(image=await self.asking.picture(card, intent))
-        except ApiError as error:
-            return replace(session, note=error.sentence)
-        return session.pushed("reconstruct", replace(reconstructing.now(session), source=source))
+        def put(image: str) -> Session:
+            return session.pushed("reconstruct", replace(reconstructing.now(session), source=Source(image=image)))
+
+        return await self.uploaded(card, session, intent, put)
 
     async def show(self, card: Card, session: Session) -> Shown:
         """Every step at once, so that the scrubber asks for nothing more."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from app.client import Answer, ApiError, Card, Client, Recipe, Step
@@ -157,6 +157,15 @@ class Screen(ABC):
     async def asked(self, card: Card, session: Session, intent: Intent) -> Session:
         """What those of the screen's intents that need the server make of a session."""
         return session
+
+    async def uploaded(self, card: Card, session: Session, intent: Intent, put: Callable[[str], Session]) -> Session:
+        """An upload, as the model sees it, where `put` puts it. What is no image changes nothing, and is told."""
+        if not isinstance(intent, Upload) or session.works_on != self.name:
+            return session
+        try:
+            return put(await self.asking.picture(card, intent))
+        except ApiError as error:
+            return replace(session, note=error.sentence)
 
     @abstractmethod
     async def show(self, card: Card, session: Session) -> Shown:
